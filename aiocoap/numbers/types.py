@@ -24,7 +24,7 @@ class Type(IntEnum):
     RST = 3
 
     def __str__(self) -> str:
-        return self.name
+        return f"Type.{self.name}"
 
 
 CON, NON, ACK, RST = Type.CON, Type.NON, Type.ACK, Type.RST
