@@ -1,0 +1,338 @@
+"""The context: an application's place in the network.
+
+Here lives :class:`Context`, which puts the parts of the house together: transports at the bottom,
+requests and resources at the top.  What is documented in this module but lives next door is
+re-exported.
+
+The room knows which part calls which; it decides nothing about messages.
+
+RFC 7252 section 1.2 (endpoints).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any
+
+from . import defaults, error, interfaces
+from .credentials import CredentialsMap
+from .message import Message
+from .messagemanager import MessageManager
+from .numbers.constants import TransportTuning
+from .numbers.types import CON
+from .pipe import Pipe
+from .requester import (
+    BaseRequest,
+    BaseUnicastRequest,
+    BlockwiseRequest,
+    ClientObservation,
+    Request,
+)
+from .responder import Responder, ServerObservation
+from .tokenmanager import TokenManager
+from .transports.catalog import Transport, lookup, open_transport
+
+__all__ = [
+    "BaseRequest",
+    "BaseUnicastRequest",
+    "BlockwiseRequest",
+    "ClientObservation",
+    "Context",
+    "Request",
+    "ServerObservation",
+]
+
+_Transports = Iterable[str] | Mapping[str, Mapping[str, Any]] | None
+_Multicast = Sequence[str | tuple[str, str]]
+
+
+class Context(interfaces.RequestProvider):
+    """An endpoint, or several: sends requests, and answers them if it has a site (stable).
+
+    Usually made by :meth:`create_client_context` or :meth:`create_server_context`, and one is
+    enough for a program.  It can be used as an asynchronous context manager, which shuts it
+    down.
+
+    Args:
+        loop: The running event loop; there is no need to give it.
+        serversite: What answers requests; it may be set later.
+        loggername: Name of the logger of everything that concerns the context.
+        client_credentials: What to authenticate with in requests.
+        server_credentials: What to authenticate with, and to accept, as a server.
+        transport_tuning: Transmission parameters, an object or a class.
+
+    Raises:
+        ValueError: ``loop`` is not the running loop.
+        RuntimeError: There is no running loop.
+
+    Attributes:
+        serversite: The :class:`~aiocoap.interfaces.Resource` that answers requests, or None.
+        client_credentials: As given, or empty.
+        server_credentials: As given, or empty.
+        request_interfaces: What takes requests to where they go, first match first.
+        transport_tuning: As given, or the defaults.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop | None = None,
+        serversite: interfaces.Resource | None = None,
+        loggername: str = "coap",
+        client_credentials: CredentialsMap | None = None,
+        *,
+        server_credentials: CredentialsMap | None = None,
+        transport_tuning: TransportTuning | type[TransportTuning] | None = None,
+    ) -> None:
+        self.loop = _running_loop(loop)
+        self.log = logging.getLogger(loggername)
+        self.serversite = serversite
+        self.client_credentials = client_credentials or CredentialsMap()
+        self.server_credentials = server_credentials or CredentialsMap()
+        if isinstance(transport_tuning, type):
+            transport_tuning = transport_tuning()
+        self.transport_tuning = transport_tuning or TransportTuning()
+        self.request_interfaces: list[interfaces.RequestInterface] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._responder = Responder(self)
+        self._is_shut_down = False
+
+    # Creation and destruction
+
+    @classmethod
+    async def create_client_context(
+        cls,
+        *,
+        loggername: str = "coap",
+        loop: asyncio.AbstractEventLoop | None = None,
+        transports: _Transports = None,
+        transport_tuning: TransportTuning | type[TransportTuning] | None = None,
+    ) -> Context:
+        """Return a context that sends requests, from ports that the system chooses.
+
+        Args:
+            loggername: Name of its logger.
+            loop: The running event loop; there is no need to give it.
+            transports: Names of the transports to open, or a mapping of names to options; None
+                takes those of AIOCOAP_CLIENT_TRANSPORT or, failing that, what the platform
+                is good at.
+            transport_tuning: Transmission parameters, an object or a class.
+
+        Raises:
+            ValueError: There is no such transport, or the loop is not the running one.
+            NetworkError: A transport can not be opened.
+        """
+        self = cls(loop=loop, loggername=loggername, transport_tuning=transport_tuning)
+        if transports is None:
+            transports = defaults.get_default_clienttransports(loop=self.loop)
+        await self._open_all(transports, None)
+        return self
+
+    @classmethod
+    async def create_server_context(
+        cls,
+        site: interfaces.Resource | None,
+        bind: tuple[str | None, int | None] | None = None,
+        *,
+        loggername: str = "coap-server",
+        loop: asyncio.AbstractEventLoop | None = None,
+        _ssl_context: Any = None,
+        multicast: _Multicast = [],
+        server_credentials: CredentialsMap | None = None,
+        transports: _Transports = None,
+        transport_tuning: TransportTuning | type[TransportTuning] | None = None,
+    ) -> Context:
+        """Return a context that answers requests, and can send them as well.
+
+        Args:
+            site: What answers; None if ``serversite`` is set later.
+            bind: Address or host name (None for all addresses), and port (None for the default
+                one of each transport, 0 for one that the system chooses: see
+                :attr:`bound_addresses`).
+            loggername: Name of its logger.
+            loop: The running event loop; there is no need to give it.
+            _ssl_context: Not used by any transport that is there now.
+            multicast: Groups to join: pairs of group address and network interface name, or
+                interface names alone, which stand for the groups of all CoAP nodes.
+            server_credentials: What to authenticate with, and to accept, as a server.
+            transports: Names of the transports to open, or a mapping of names to options
+                (``bind``, ``multicast``); None takes those of AIOCOAP_SERVER_TRANSPORT or,
+                failing that, what the platform is good at.
+            transport_tuning: Transmission parameters, an object or a class.
+
+        Raises:
+            ValueError: There is no such transport, or the loop is not the running one.
+            NetworkError: An address can not be bound to, or a group not joined.
+        """
+        self = cls(
+            loop=loop,
+            serversite=site,
+            loggername=loggername,
+            server_credentials=server_credentials,
+            transport_tuning=transport_tuning,
+        )
+        if transports is None:
+            transports = defaults.get_default_servertransports(loop=self.loop)
+        await self._open_all(transports, {"bind": bind, "multicast": multicast})
+        return self
+
+    async def _open_all(self, transports: _Transports, server: Mapping[str, Any] | None) -> None:
+        """Open transports, or none at all."""
+        if isinstance(transports, str):
+            raise ValueError(f"transports is a list of names, not a single string {transports!r}")
+        assert transports is not None
+        options = transports if isinstance(transports, Mapping) else {}
+        rows = [lookup(name) for name in transports]
+        try:
+            for row in rows:
+                merged = None if server is None else {**server, **(options.get(row.name) or {})}
+                await self._open(row, merged)
+        except BaseException:
+            await self.shutdown()
+            raise
+
+    async def _open(self, row: Transport, server: Mapping[str, Any] | None) -> None:
+        """Build the stack of one transport: the only place that ties its floors together."""
+        tokens = TokenManager(self)
+        if row.kind == "message":
+            messages = MessageManager(tokens)
+            messages.message_interface = await open_transport(
+                row, messages, self.log, self.loop, server
+            )
+            tokens.token_interface = messages
+        else:
+            tokens.token_interface = await open_transport(row, tokens, self.log, self.loop, server)
+        self.request_interfaces.append(tokens)
+
+    async def shutdown(self) -> None:
+        """Close everything: requests fail with ``LibraryShutdown``, handlers are cancelled.
+
+        Afterwards nothing of the context is known to the event loop any more.  The second time
+        it does nothing.
+        """
+        self._is_shut_down = True
+        request_interfaces, self.request_interfaces = self.request_interfaces, []
+        handlers = self._responder.tasks
+        if request_interfaces:
+            await asyncio.gather(*[interface.shutdown() for interface in request_interfaces])
+        handlers += self._responder.tasks
+        self._responder.close()
+        own = asyncio.current_task()
+        tasks = [task for task in {*self._tasks, *handlers} if task is not own]
+        for task in self._tasks:
+            if task is not own:
+                task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._tasks.clear()
+
+    async def __aenter__(self) -> Context:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.shutdown()
+
+    # Requests
+
+    def request(self, request_message: Message, handle_blockwise: bool = True) -> Any:
+        """Send a request.
+
+        Args:
+            request_message: A message with a method and a destination.
+            handle_blockwise: Whether bodies are cut into blocks and put together again.
+
+        Returns:
+            An object with ``response``, a future of the response, and ``observation``, where
+            the request asks for one.  The future fails with an :class:`aiocoap.error.Error`
+            only; cancelling it stops the request.
+
+        Raises:
+            LibraryShutdown: The context has been shut down.
+        """
+        if self._is_shut_down:
+            raise error.LibraryShutdown
+        if handle_blockwise:
+            return BlockwiseRequest(self, request_message)
+        pipe = Pipe(request_message, self.log)
+        request = Request(pipe, self.loop, self.log)
+        self.spawn(self._send(pipe), "request")
+        return request
+
+    async def _send(self, pipe: Pipe) -> None:
+        """Take a pipe's request to where it goes; what prevents that goes into the pipe."""
+        try:
+            interface = await self.find_remote_and_interface(pipe.request)
+            interface.request(pipe)
+        except Exception as problem:
+            pipe.add_exception(problem)
+
+    async def find_remote_and_interface(self, message: Message) -> interfaces.RequestInterface:
+        """Resolve where a request goes; its ``remote`` is filled in.
+
+        Args:
+            message: A request.
+
+        Returns:
+            What takes it there.
+
+        Raises:
+            NoRequestInterface: No transport of the context is for it.
+            MissingRemoteError: The request has no destination.
+            ResolutionError: The host name can not be resolved.
+            ConToMulticast: It is confirmable and goes to a group.
+        """
+        for interface in self.request_interfaces:
+            if await interface.fill_or_recognize_remote(message):
+                if message.mtype is CON and message.remote.is_multicast:  # type: ignore[union-attr]
+                    raise error.ConToMulticast
+                return interface
+        if self._is_shut_down:
+            raise error.LibraryShutdown
+        remote = message.remote or message.destination()
+        raise error.NoRequestInterface(f"no transport of this context serves {remote.uri_base}")
+
+    def render_to_plumbing_request(self, plumbing_request: Pipe) -> None:
+        """Have the site answer an incoming request.
+
+        Args:
+            plumbing_request: A pipe with the request; the responses go in there.
+        """
+        self._responder.answer(plumbing_request)
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Run something in the background until it is done or the context is shut down.
+
+        Args:
+            work: A coroutine.
+            name: Name of the task.
+        """
+        task = self.loop.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # Addresses
+
+    @property
+    def bound_addresses(self) -> list[tuple[str, int]]:
+        """Host and port of each transport that can be reached from outside."""
+        addresses = [interface.bound_address for interface in self.request_interfaces]
+        return [address for address in addresses if address is not None]
+
+    def __repr__(self) -> str:
+        interfaces = ", ".join(map(repr, self.request_interfaces)) or "no transport"
+        return f"<{type(self).__name__} at {id(self):#x}: {interfaces}>"
+
+
+def _running_loop(loop: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop:
+    """Return the running loop.
+
+    Raises:
+        ValueError: Another one is asked for.
+        RuntimeError: None is running.
+    """
+    running = asyncio.get_running_loop()
+    if loop is not None and loop is not running:
+        raise ValueError("a context works in the running event loop only; leave out loop=")
+    return running

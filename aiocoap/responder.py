@@ -1,0 +1,531 @@
+"""The server half: from an incoming request to its response, or to a series of them.
+
+Here live :class:`Responder`, which drives a resource for each request of a context, and
+:class:`ServerObservation`.
+
+The room knows no tokens, no types and no transports; what is in a block and which block comes
+next is decided in :mod:`aiocoap.sansio.blockwise`.
+
+RFC 7252 section 5 (requests), section 8.2 (multicast), RFC 7959 (blocks), RFC 7641 section 4
+(observations), RFC 7967 (No-Response).
+
+The way of a request::
+
+    options that nobody can act on --> 4.02    (proxying that nobody does --> 5.05)
+    a later block of a stored body --> that block
+    a block of an unfinished body  --> 2.31, 4.08 or 4.13
+    everything else                --> the resource renders it
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from . import error, interfaces
+from .message import Direction, Message, NoResponse
+from .numbers.codes import Code
+from .numbers.optionnumbers import OptionNumber
+from .pipe import Pipe
+from .sansio.blockwise import Bodies, Uploads, transfer_key
+from .sansio.observation import Counter
+
+if TYPE_CHECKING:
+    from .protocol import Context
+
+__all__ = ["Responder", "ServerObservation"]
+
+_BLOCK1, _BLOCK2 = int(OptionNumber.BLOCK1), int(OptionNumber.BLOCK2)
+_OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
+_OBSERVABLE = (Code.GET, Code.FETCH)
+_PROXYING = (int(OptionNumber.PROXY_URI), int(OptionNumber.PROXY_SCHEME))
+
+HANDLED_OPTIONS = frozenset(
+    (
+        OptionNumber.IF_MATCH,
+        OptionNumber.URI_HOST,
+        OptionNumber.IF_NONE_MATCH,
+        OptionNumber.URI_PORT,
+        OptionNumber.URI_PATH,
+        OptionNumber.URI_QUERY,
+        OptionNumber.ACCEPT,
+        OptionNumber.BLOCK2,
+        OptionNumber.BLOCK1,
+    )
+)
+"""The critical options of requests that the library or any resource can be taken to act on."""
+
+_is_handled = HANDLED_OPTIONS.__contains__
+
+MAX_TRACEBACKS = 20
+"""Number of tracebacks of failed handlers that go to the log in a minute at most."""
+
+
+class Responder:
+    """What answers the requests to one context.
+
+    Args:
+        context: The context, whose ``serversite`` is asked.
+    """
+
+    def __init__(self, context: Context) -> None:
+        tuning = context.transport_tuning
+        self._context = context
+        self._loop = context.loop
+        self._create_task = context.loop.create_task
+        self._exponent = tuning.DEFAULT_BLOCK_SIZE_EXP
+        # Responses up to this size go out whole, unless smaller blocks are asked for.
+        self._whole_size = 16 << min(self._exponent, 6)
+        self._uploads = Uploads(tuning.MAX_BODY_SIZE, tuning.EXCHANGE_LIFETIME)
+        self._bodies = Bodies(tuning.EXCHANGE_LIFETIME)
+        self._counter = Counter()
+        # Handlers at work, by the pipe that they answer.
+        self._tasks: dict[Pipe, asyncio.Task[None]] = {}
+        self._expiry: asyncio.TimerHandle | None = None
+        self._failures = 0
+        self._failure_minute = 0.0
+
+    # Driving
+
+    def answer(self, pipe: Pipe) -> None:
+        """Have a request answered.
+
+        Args:
+            pipe: A pipe with the request; the responses go in there.
+        """
+        self._tasks[pipe] = self._create_task(self._serve(pipe))
+        pipe.on_interest_end(partial(self._stop, pipe))
+
+    def work_on(self, pipe: Pipe, work: Coroutine[Any, Any, None]) -> None:
+        """Do something more for a pipe that was answered once, until its interest ends.
+
+        Args:
+            pipe: A pipe whose former work is done.
+            work: A coroutine.
+        """
+        self._tasks[pipe] = self._create_task(work)
+
+    def done(self, pipe: Pipe) -> None:
+        """Take note that the work for a pipe is done."""
+        self._tasks.pop(pipe, None)
+
+    def _stop(self, pipe: Pipe) -> None:
+        """Nobody waits for the pipe any more: stop working, unless the work is done."""
+        task = self._tasks.pop(pipe, None)
+        if task is not None:
+            task.cancel()
+
+    async def _serve(self, pipe: Pipe) -> None:
+        """Answer one request, whatever happens."""
+        request = pipe.request
+        try:
+            response = await self._respond(pipe, request)
+        except Exception as problem:
+            response = self.failed(pipe, request, problem)
+        self._tasks.pop(pipe, None)
+        if response is not None:
+            pipe.add_response(response, True)
+
+    async def _respond(self, pipe: Pipe, request: Message) -> Message | None:
+        """Return the one response to a request, or None where there are others in the pipe.
+
+        Raises:
+            RenderableError: It is to be turned into the response.
+            Exception: So is any other, but without its text.
+        """
+        site = self._context.serversite
+        if site is None:
+            raise error.NoResource
+        opt = request.opt
+        refused = opt.unusable_critical(_is_handled)
+        if refused:
+            _check_refused(refused, request, site)
+        resource, seen = site.resolve(request)
+        if resource.render_to_pipe is not None:
+            pipe.request = seen
+            await resource.render_to_pipe(pipe)
+            return None
+        key: Hashable = None
+        if (_BLOCK1 in opt or _BLOCK2 in opt) and await resource.needs_blockwise_assembly(seen):
+            key = transfer_key(request)
+            whole = self._gather(key, request)
+            if whole.code.is_response():
+                return whole
+            if whole is not request:
+                request = whole
+                resource, seen = site.resolve(whole)
+        if _OBSERVE in opt and opt.observe == 0 and request.code in _OBSERVABLE:
+            observation = await self._observe(pipe, request, resource, seen)
+            if observation is not None:
+                await observation.run()
+                return None
+        return await self.finish(request, resource, seen, await resource.render(seen), key)
+
+    # Blocks
+
+    def _block_size(self, request: Message) -> tuple[int, int]:
+        """Return exponent and payload size in bytes of blocks to the sender of a request."""
+        remote = request.remote
+        assert remote is not None  # incoming messages have one
+        exponent = self._exponent
+        if exponent < 6:
+            return min(exponent, remote.maximum_block_size_exp), 16 << exponent
+        # Nothing smaller is configured: what the peer takes is the limit.
+        return remote.maximum_block_size_exp, remote.maximum_payload_size
+
+    def _gather(self, key: Hashable, request: Message) -> Message:
+        """Return what to render (a request), or what to answer at once (a response).
+
+        RFC 7959 sections 2.4, 2.5 and 2.7.
+        """
+        exponent, payload_size = self._block_size(request)
+        now = self._loop.time()
+        opt = request.opt
+        if _BLOCK1 in opt:
+            whole, reply = self._uploads.feed(key, request, exponent, now)
+            self._wake_for_expiry()
+            if whole is not None:
+                return whole
+            assert reply is not None  # one of the two is there
+            return reply
+        block2 = opt.block2
+        if block2 is not None and block2.block_number:
+            later = self._bodies.later(key, request, exponent, payload_size, now)
+            if later is not None:
+                return later
+            if request.code != Code.GET and not (request.code == Code.FETCH and request.payload):
+                # Rendering it anew would do it again (section 2.7).
+                return Message(code=Code.REQUEST_ENTITY_INCOMPLETE)
+        return request
+
+    async def finish(
+        self,
+        request: Message,
+        resource: interfaces.Resource,
+        seen: Message,
+        response: Message,
+        key: Hashable,
+    ) -> Message:
+        """Make what a resource returned ready to be sent: one block of it, or nothing.
+
+        Args:
+            request: The whole request.
+            resource: What rendered it.
+            seen: The request as the resource saw it.
+            response: What came out.
+            key: The transfer's key, if it has been made already.
+
+        Returns:
+            A message for the pipe; it may be the response itself.
+
+        Raises:
+            TypeError: The resource did not return a response.
+            RenderableError: A block was asked for that is not there.
+
+        RFC 7959 section 2, RFC 7967 section 2.
+        """
+        if not isinstance(response, Message):
+            if response is NoResponse:
+                return Message(code=Code.EMPTY)
+            raise TypeError(f"{resource!r} returned a {type(response).__name__}, not a Message")
+        if response.code is None or not response.code.is_response():
+            raise TypeError(f"{resource!r} returned a message that is no response: {response!r}")
+        if response.request is not None or response.mid is not None:
+            # It was sent or received before: the resource keeps it, or passes it on.
+            response = response.copy(**_PRISTINE)
+        if response.code >= 128 or _NO_RESPONSE in response.opt or _NO_RESPONSE in request.opt:
+            if _is_suppressed(request, response):
+                return Message(code=Code.EMPTY)
+            if _NO_RESPONSE in response.opt:
+                response = response.copy(no_response=None)
+        if key is None:
+            if len(response.payload) <= self._whole_size or (
+                not await resource.needs_blockwise_assembly(seen)
+            ):
+                return response
+            key = transfer_key(request)
+        exponent, payload_size = self._block_size(request)
+        now = self._loop.time()
+        first = self._bodies.first(key, request, response, exponent, payload_size, now)
+        self._wake_for_expiry()
+        return _with_block1(request, first)
+
+    def _wake_for_expiry(self) -> None:
+        """Arm the one timer that forgets abandoned transfers."""
+        if self._expiry is not None:
+            return
+        deadlines = (self._uploads.next_deadline(), self._bodies.next_deadline())
+        waiting = [deadline for deadline in deadlines if deadline is not None]
+        if waiting:
+            self._expiry = self._loop.call_at(min(waiting), self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        now = self._loop.time()
+        self._uploads.expire(now)
+        self._bodies.expire(now)
+        self._wake_for_expiry()
+
+    # Errors
+
+    def failed(self, pipe: Pipe, request: Message, problem: Exception) -> Message:
+        """Return the response for an exception, and log it where it is not an expected one.
+
+        Args:
+            pipe: Where the response goes.
+            request: The request.
+            problem: What was raised while it was answered.
+
+        RFC 7252 section 5.9.
+        """
+        response = None
+        if isinstance(problem, error.RenderableError):
+            try:
+                response = problem.to_message()
+                if response.code is None or not response.code.is_response():
+                    raise TypeError(f"{problem!r} was rendered to no response: {response!r}")
+            except Exception as second:
+                problem, response = second, None
+        if response is None:
+            self._log_failure(pipe, problem)
+            response = Message(code=Code.INTERNAL_SERVER_ERROR)
+        if _is_suppressed(request, response):
+            return Message(code=Code.EMPTY)
+        return _with_block1(request, response)
+
+    def _log_failure(self, pipe: Pipe, problem: Exception) -> None:
+        """Log an unexpected exception, unless strangers make it happen all the time."""
+        minute = self._loop.time() // 60
+        if minute != self._failure_minute:
+            self._failure_minute, self._failures = minute, 0
+        self._failures += 1
+        if self._failures <= MAX_TRACEBACKS:
+            pipe.log.error("Rendering %r failed", pipe.request, exc_info=problem)
+        elif self._failures == MAX_TRACEBACKS + 1:
+            pipe.log.error("More requests fail; no more of them are logged in this minute")
+
+    # Observations
+
+    async def _observe(
+        self, pipe: Pipe, request: Message, resource: interfaces.Resource, seen: Message
+    ) -> ServerObservation | None:
+        """Return the observation that a request asks for, if the resource takes it up.
+
+        RFC 7641 section 4.1.
+        """
+        if not isinstance(resource, interfaces.ObservableResource):
+            return None
+        observation = ServerObservation(self, pipe, request, resource, seen)
+        await resource.add_observation(seen, observation)
+        return observation if observation.is_accepted else None
+
+    def next_number(self) -> int:
+        """Return the sequence number for a notification (RFC 7641 section 4.4)."""
+        return self._counter.next(self._loop.time())
+
+    def close(self) -> None:
+        """Forget all transfers, and stop all work that is left."""
+        for task in list(self._tasks.values()):
+            task.cancel()
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        self._uploads.clear()
+        self._bodies.clear()
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The handlers at work."""
+        return list(self._tasks.values())
+
+
+# What a message looks like that was never sent nor received.
+_PRISTINE: dict[str, Any] = {
+    "mtype": None,
+    "mid": None,
+    "token": b"",
+    "remote": None,
+    "request": None,
+    "direction": Direction.OUTGOING,
+    "observe": None,
+}
+
+
+def _check_refused(refused: int, request: Message, site: interfaces.Resource) -> None:
+    """Raise the error for a critical option, unless the resource acts on it.
+
+    RFC 7252 sections 5.4.1 and 5.10.2.
+    """
+    try:
+        handled = site.resolve(request)[0].handled_options
+    except error.RenderableError:
+        handled = frozenset()
+    if handled is None:
+        return
+    if any(number in request.opt and number not in handled for number in _PROXYING):
+        raise error.ProxyingNotSupported("This server is no proxy")
+    refused = request.opt.unusable_critical(
+        lambda number: number in HANDLED_OPTIONS or number in handled
+    )
+    if refused:
+        raise error.BadOption(f"{OptionNumber(refused)} can not be acted on")
+
+
+def _is_suppressed(request: Message, response: Message) -> bool:
+    """Whether a response is not to be sent.
+
+    What the resource says goes before what the client asks for (RFC 7967 section 2); errors are
+    not sent to multicast (RFC 7252 section 8.2).
+    """
+    bits = response.opt.no_response
+    if bits is None:
+        bits = request.opt.no_response or 0
+    if bits & 1 << response.code.class_ - 1:
+        return True
+    remote = request.remote
+    return remote is not None and remote.is_multicast_locally and not response.code.is_successful()
+
+
+def _with_block1(request: Message, response: Message) -> Message:
+    """Return the response to the last block of a body, saying so.
+
+    RFC 7959 section 2.3.
+    """
+    block1 = request.opt.block1
+    if block1 is None or response.opt.block1 is not None:
+        return response
+    return response.copy(block1=(block1.block_number, False, block1.size_exponent))
+
+
+class ServerObservation(interfaces.ServerObservation):
+    """One observer of one resource.
+
+    Notifications are rendered one after another; states that come and go while one is rendered
+    are skipped (RFC 7641 section 1.3).
+
+    Args:
+        responder: Who renders and sends.
+        pipe: Where notifications go.
+        request: The whole request that asked for the observation.
+        resource: The resource.
+        seen: The request as the resource sees it.
+    """
+
+    __slots__ = (
+        "_cancellation_callback",
+        "_given",
+        "_is_last",
+        "_is_outdated",
+        "_is_running",
+        "_pipe",
+        "_request",
+        "_resource",
+        "_responder",
+        "_seen",
+        "is_accepted",
+    )
+
+    def __init__(
+        self,
+        responder: Responder,
+        pipe: Pipe,
+        request: Message,
+        resource: interfaces.Resource,
+        seen: Message,
+    ) -> None:
+        self._responder = responder
+        self._pipe = pipe
+        self._request = request
+        self._resource = resource
+        self._seen = seen
+        self._cancellation_callback: Callable[[], object] | None = None
+        # What the next notification is to be, where the resource said so.
+        self._given: Message | None = None
+        self._is_last = False
+        # From taking it up to the end of the first response it is outdated and running.
+        self._is_outdated = True
+        self._is_running = True
+        self.is_accepted = False
+
+    def accept(self, cancellation_callback: Callable[[], object]) -> None:
+        """Take up the observation.
+
+        Args:
+            cancellation_callback: Called once when the observation has ended.
+
+        Raises:
+            RuntimeError: It was taken up before.
+        """
+        if self.is_accepted:
+            raise RuntimeError("the observation was accepted before")
+        self.is_accepted = True
+        self._cancellation_callback = cancellation_callback
+        self._pipe.on_interest_end(self._ended)
+
+    def _ended(self) -> None:
+        callback, self._cancellation_callback = self._cancellation_callback, None
+        if callback is not None:
+            callback()
+
+    def deregister(self, reason: str | None = None) -> None:
+        """End the observation: the observer gets the present state as an ordinary response.
+
+        Args:
+            reason: Goes to the log.
+
+        RFC 7641 section 4.2 (a notification without Observe is the last).
+        """
+        self._pipe.log.debug("Observation of %r ends: %s", self._pipe.request, reason)
+        self.trigger(is_last=True)
+
+    def trigger(self, response: Message | None = None, *, is_last: bool = False) -> None:
+        """Notify the observer.
+
+        Args:
+            response: What to send; None renders the resource anew.
+            is_last: Whether the observation ends with it; it does with any unsuccessful one.
+
+        RFC 7641 section 4.2.
+        """
+        if self._cancellation_callback is None:
+            # It never began, or is over.
+            return
+        self._given = response
+        self._is_last = self._is_last or is_last
+        self._is_outdated = True
+        if not self._is_running:
+            self._is_running = True
+            self._responder.work_on(self._pipe, self.run())
+
+    async def run(self) -> None:
+        """Send notifications until the last one sent is up to date."""
+        responder, pipe = self._responder, self._pipe
+        while self._is_outdated:
+            self._is_outdated = False
+            given, self._given = self._given, None
+            response = await self._render(given)
+            if self._is_last or response.code >= 128:
+                responder.done(pipe)
+                pipe.add_response(response, True)
+                return
+            if response.code != Code.EMPTY:
+                response = response.copy(observe=responder.next_number())
+            pipe.add_response(response)
+        self._is_running = False
+        responder.done(pipe)
+
+    async def _render(self, given: Message | None) -> Message:
+        """Return the message of a notification, whatever happens."""
+        responder, request, resource, seen = (
+            self._responder,
+            self._request,
+            self._resource,
+            self._seen,
+        )
+        try:
+            response = await resource.render(seen) if given is None else given
+            return await responder.finish(request, resource, seen, response, None)
+        except Exception as problem:
+            return responder.failed(self._pipe, request, problem)
