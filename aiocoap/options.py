@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, overload
 
 from ._faults import UnparsableMessage
-from .numbers.contentformat import ContentFormat
+from ._contentformat import ContentFormat
 from .numbers.optionnumbers import REGISTRY, OptionNumber
 from .optiontypes import (
     BlockOption,
@@ -62,8 +62,6 @@ class _View:
     Reading gives the first acceptable occurrence; an occurrence whose length is out of range
     or that is no UTF-8 where it should be reads as absent (RFC 7252 sections 5.4.3, 5.4.1).
     """
-
-    __slots__ = ("__doc__", "maximum", "minimum", "name", "number")
 
     def __init__(self, number: OptionNumber, doc: str) -> None:
         self.number = int(number)
@@ -221,7 +219,7 @@ class _Texts(_Repeated):
             return ()
         try:
             # The whole of most requests' paths; what is odd takes the careful way.
-            return tuple([o.decode() for o in occurrences])  # type: ignore[union-attr, call-arg, misc]
+            return tuple([o.decode() for o in occurrences])  # type: ignore[call-arg, misc]
         except (TypeError, UnicodeDecodeError):
             return tuple(raw.decode() for raw in self._all(opt) if _is_utf8(raw))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .numbers.contentformat import ContentFormat
+from ._contentformat import ContentFormat
 
 __all__ = [
     "BlockOption",

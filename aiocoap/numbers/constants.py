@@ -79,18 +79,22 @@ class TransportTuning:
     DEFAULT_BLOCK_SIZE_EXP: int = 6
     """Block size exponent that transfers begin with: blocks of 16·2ⁿ bytes."""
 
+    MAX_BODY_SIZE: int = 8 * 1024 * 1024
+    """Largest body in bytes that is put together from blocks, in either direction; a server
+    answers more by 4.13.  Not from an RFC."""
+
     reliability: bool | None = None
     """True or False to ask for confirmable or non-confirmable; None leaves it to the library."""
 
     @property
     def MAX_TRANSMIT_SPAN(self) -> float:
         """Longest time from the first transmission to the last retransmission."""
-        return self.ACK_TIMEOUT * (2**self.MAX_RETRANSMIT - 1) * self.ACK_RANDOM_FACTOR
+        return self.ACK_TIMEOUT * (2.0**self.MAX_RETRANSMIT - 1) * self.ACK_RANDOM_FACTOR
 
     @property
     def MAX_TRANSMIT_WAIT(self) -> float:
         """Longest time from the first transmission to giving up."""
-        return self.ACK_TIMEOUT * (2 ** (self.MAX_RETRANSMIT + 1) - 1) * self.ACK_RANDOM_FACTOR
+        return self.ACK_TIMEOUT * (2.0 ** (self.MAX_RETRANSMIT + 1) - 1) * self.ACK_RANDOM_FACTOR
 
     @property
     def PROCESSING_DELAY(self) -> float:

@@ -66,7 +66,7 @@ class ExtensibleEnumMeta(type):
         known = cls._members.get(value)
         if known is not None:
             return known
-        return cls.__new__(cls, value)
+        return super().__call__(value)
 
     def __iter__(cls) -> Any:
         return iter(cls._members.values())
