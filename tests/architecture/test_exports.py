@@ -53,8 +53,10 @@ LATER_TOOLS = {
 DEVIATING_VALUES = {
     "aiocoap.meta.version": "the version of this distribution is its own, within the 0.4 line",
     "aiocoap.meta.library_uri": "the documented URI is the home of another implementation",
-    "aiocoap.error.UnsupportedContentFormat.code": (
-        "RFC 7252 section 12.1.2 calls 4.15 Unsupported Content-Format"
+}
+DEVIATING_SIGNATURES = {
+    "aiocoap.util.ExtensibleEnumMeta": (
+        "only the class statement calls it, by place; a parameter named dict hides the builtin"
     ),
 }
 DEVIATING_DEFAULTS = {
@@ -187,7 +189,10 @@ def documented_default(text: str) -> Any:
 def takes(row: dict[str, Any]) -> list[str]:
     """List what is wrong with the signature of a documented callable."""
     found = resolve(row["path"])
-    have = list(inspect.signature(found).parameters.values())
+    if isinstance(found, type) and issubclass(found, type):
+        have = list(inspect.signature(found.__new__).parameters.values())[1:]
+    else:
+        have = list(inspect.signature(found).parameters.values())
     if row["kind"] == "method" and not inspect.ismethod(found):
         owner = resolve(row["path"].rpartition(".")[0])
         name = row["path"].rpartition(".")[2]
@@ -271,7 +276,7 @@ def test_documented_bases(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("row", [r for r in NOW if "parameters" in r], ids=ids)
 def test_documented_signature(row: dict[str, Any]) -> None:
-    assert takes(row) == []
+    assert (takes(row) != []) == (row["path"] in DEVIATING_SIGNATURES), takes(row)
 
 
 @pytest.mark.parametrize(
@@ -293,15 +298,17 @@ def test_documented_value(row: dict[str, Any]) -> None:
 def test_deviations_have_reasons_and_exist() -> None:
     paths = {row["path"] for row in DATA["names"]}
     assert all(DEVIATING_VALUES.values())
+    assert all(DEVIATING_SIGNATURES.values())
     assert all(DEVIATING_DEFAULTS.values())
     assert set(DEVIATING_VALUES) <= paths
+    assert set(DEVIATING_SIGNATURES) <= paths
     assert {path.rpartition(".")[0] for path in DEVIATING_DEFAULTS} <= paths
 
 
 def test_the_data_is_whole() -> None:
     modules = {row["path"] for row in DATA["names"] if row["kind"] == "module"}
     assert len(modules) == 50
-    assert len(DATA["names"]) == 753
+    assert len(DATA["names"]) == 752
     assert modules >= LATER
     assert {row["module"] for row in DATA["names"]} == modules
 

@@ -73,6 +73,13 @@ def test_names_ahead_stay_on_one_floor_and_are_needed() -> None:
         )
 
 
+def test_the_catalog_looks_backwards() -> None:
+    from aiocoap.transports import catalog
+
+    before = ROOMS[: ROOMS.index("transports.catalog")]
+    assert [name for name, row in catalog.ROWS.items() if f"transports.{row.module}" not in before] == []
+
+
 def test_only_what_needs_a_dependency_counts_as_optional() -> None:
     assert set(ROOMS) >= order.OPTIONAL_ROOMS
 
