@@ -15,12 +15,26 @@ from __future__ import annotations
 
 import re
 import struct
+from math import inf
 from typing import Any, NamedTuple
 
-__all__ = ["MAX_DEPTH", "CborError", "Pairs", "Simple", "Tag", "decode", "diagnose", "quote"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_INDENT",
+    "CborError",
+    "Pairs",
+    "Simple",
+    "Tag",
+    "decode",
+    "diagnose",
+    "quote",
+]
 
 MAX_DEPTH = 64
-"""Nesting beyond which items are refused; indentation makes deep items costly to print."""
+"""Nesting beyond which items are refused: nobody could read them."""
+
+MAX_INDENT = 16
+"""Levels of nesting that are shown by indentation; those below are not indented further."""
 
 _WIDTH = 78
 
@@ -197,56 +211,77 @@ def quote(text: str) -> str:
     Args:
         text: Any text; what a terminal would act on is escaped.
     """
-    escaped = _ESCAPED.sub(lambda m: _SHORT.get(m[0]) or "\\u%04x" % ord(m[0]), text)
+    escaped = _ESCAPED.sub(lambda m: _SHORT.get(m[0]) or f"\\u{ord(m[0]):04x}", text)
     return f'"{escaped}"'
 
 
-def _one_line(item: Any) -> str:
-    """Write an item without line breaks."""
+def _one_line(item: Any, room: float = inf) -> str | None:
+    """Write an item without line breaks, or return None as soon as it gets too long.
+
+    That it stops early keeps the cost of deep items linear: every level asks again.
+    """
+    if isinstance(item, Tag):
+        inner = _one_line(item.value, room - 3)
+        return None if inner is None else f"{item.number}({inner})"
+    if not isinstance(item, list):
+        line = _scalar(item)
+        return line if len(line) <= room else None
+    parts = []
+    for value in item:
+        if isinstance(item, Pairs):
+            key, val = _one_line(value[0], room), _one_line(value[1], room)
+            part = None if key is None or val is None else f"{key}: {val}"
+        else:
+            part = _one_line(value, room)
+        if part is None:
+            return None
+        room -= len(part) + 2
+        if room < 0:
+            return None
+        parts.append(part)
+    line = ", ".join(parts)
+    return f"{{{line}}}" if isinstance(item, Pairs) else f"[{line}]"
+
+
+def _scalar(item: Any) -> str:
+    """Write what contains nothing."""
     if isinstance(item, str):
         return quote(item)
     if isinstance(item, bytes):
         return f"h'{item.hex()}'"
-    if isinstance(item, Pairs):
-        return "{" + ", ".join(f"{_one_line(k)}: {_one_line(v)}" for k, v in item) + "}"
-    if isinstance(item, list):
-        return "[" + ", ".join(map(_one_line, item)) + "]"
-    if isinstance(item, Tag):
-        return f"{item.number}({_one_line(item.value)})"
     if isinstance(item, Simple):
         return "undefined" if item == _UNDEFINED else f"simple({item.number})"
     if isinstance(item, float):
         return {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}.get(repr(item), repr(item))
-    return {True: "true", False: "false", None: "null"}[item] if _is_word(item) else str(item)
+    if item is None or isinstance(item, bool):
+        # 1 == True, so that looking it up alone would not do.
+        return {True: "true", False: "false", None: "null"}[item]
+    return str(item)
 
 
-def _is_word(item: Any) -> bool:
-    # 1 == True, so that looking it up alone does not do.
-    return item is None or isinstance(item, bool)
-
-
-def diagnose(item: Any, indent: int = 0) -> str:
+def diagnose(item: Any, depth: int = 0) -> str:
     """Write an item in diagnostic notation, over several lines where one is too short.
 
-    >>> diagnose(decode(bytes.fromhex("a20141ff026161"))[0])
-    '{1: h\'ff\', 2: "a"}'
+    >>> print(diagnose(decode(bytes.fromhex("a20141ff026161"))[0]))
+    {1: h'ff', 2: "a"}
 
     Args:
         item: A value of the kinds that :func:`decode` returns.
-        indent: Column where it begins.
+        depth: Number of levels around it, which it is indented by.
 
     RFC 8949 section 8.
     """
-    line = _one_line(item)
-    if indent + len(line) <= _WIDTH:
+    # Indentation ends where it would only cost: a byte of input may be a line of its own.
+    indent, inner = ("  " * min(level, MAX_INDENT) for level in (depth, depth + 1))
+    line = _one_line(item, _WIDTH - len(indent))
+    if line is not None:
         return line
-    inner = " " * (indent + 2)
     if isinstance(item, Tag):
-        return f"{item.number}({diagnose(item.value, indent)})"
+        return f"{item.number}({diagnose(item.value, depth)})"
     if isinstance(item, Pairs):
-        rows = [f"{inner}{_one_line(k)}: {diagnose(v, indent + 2)}" for k, v in item]
-        return "{\n" + ",\n".join(rows) + "\n" + " " * indent + "}"
+        rows = [f"{inner}{_one_line(k)}: {diagnose(v, depth + 1)}" for k, v in item]
+        return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
     if isinstance(item, list):
-        rows = [inner + diagnose(value, indent + 2) for value in item]
-        return "[\n" + ",\n".join(rows) + "\n" + " " * indent + "]"
-    return line
+        rows = [inner + diagnose(value, depth + 1) for value in item]
+        return "[\n" + ",\n".join(rows) + f"\n{indent}]"
+    return _scalar(item)
