@@ -78,9 +78,7 @@ def contexts() -> list[Any]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def nothing_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fail a test over sockets that passed, but left a task or a context behind."""
     if not TIDY & set(request.path.parts):
         yield

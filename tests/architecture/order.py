@@ -7,6 +7,7 @@ Every module of the package stands here exactly once (``test_order`` holds both 
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -161,3 +162,14 @@ def imports_of(room: str, known: set[str], source: str | None = None) -> list[Im
             for alias in node.names:
                 add([*base, alias.name], lazy, typing, node.lineno)
     return found
+
+
+def main() -> None:
+    """Print the files on the floors named, comma separated, for ``coverage report --include``."""
+    floors = tuple(sys.argv[1:])
+    files = [path_of(room) for room in rooms() if floor_of(room).startswith(floors)]
+    print(",".join(str(path.relative_to(PACKAGE.parent)) for path in files))
+
+
+if __name__ == "__main__":
+    main()

@@ -77,7 +77,9 @@ def test_the_catalog_looks_backwards() -> None:
     from aiocoap.transports import catalog
 
     before = ROOMS[: ROOMS.index("transports.catalog")]
-    assert [name for name, row in catalog.ROWS.items() if f"transports.{row.module}" not in before] == []
+    assert [
+        name for name, row in catalog.ROWS.items() if f"transports.{row.module}" not in before
+    ] == []
 
 
 def test_only_what_needs_a_dependency_counts_as_optional() -> None:
