@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Shim: all metadata is in pyproject.toml.
 
-What is kept here are two commands that the documentation of the interface names:
-``./setup.py cite [--bibtex]`` and ``./setup.py build_sphinx``.
+Kept here are two commands that the documentation of the interface names, ``./setup.py cite
+[--bibtex]`` and ``./setup.py build_sphinx``; neither needs setuptools.
 """
 
 from __future__ import annotations
@@ -10,68 +10,45 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import ClassVar
-
-from setuptools import Command, setup
 
 HERE = Path(__file__).resolve().parent
+AUTHOR = "The authors of this aiocoap implementation"
+TITLE = "aiocoap: an independent implementation of CoAP for Python"
 
 
-def version() -> str:
-    """Read the version without importing the package."""
-    text = (HERE / "aiocoap" / "meta.py").read_text(encoding="utf-8")
-    line = next(line for line in text.splitlines() if line.startswith("version"))
-    return line.rpartition("=")[2].strip().strip("\"'")
+def citation(version: str, bibtex: bool) -> str:
+    """Return how to cite the library in a publication."""
+    if not bibtex:
+        return f"{AUTHOR}. {TITLE}. Version {version}, 2026."
+    return "\n".join(
+        [
+            "@Misc{aiocoap,",
+            f"  author = {{{{{AUTHOR}}}}},",
+            f"  title = {{{TITLE}}},",
+            f"  note = {{Version {version}}},",
+            "  year = 2026",
+            "}",
+        ]
+    )
 
 
-class Cite(Command):
-    """Print how to cite the library in a publication."""
-
-    description = "print how to cite the library"
-    user_options: ClassVar = [("bibtex", None, "print a BibTeX entry")]
-    boolean_options: ClassVar = ["bibtex"]
-
-    def initialize_options(self) -> None:
-        """Start with plain text."""
-        self.bibtex = False
-
-    def finalize_options(self) -> None:
-        """Nothing to settle."""
-
-    def run(self) -> None:
-        """Print the citation."""
-        title = "aiocoap: Python CoAP library, an independent implementation"
-        author = "The authors of this aiocoap implementation"
-        if self.bibtex:
-            print(
-                "@Misc{aiocoap,\n"
-                f"  author = {{{{{author}}}}},\n"
-                f"  title = {{{title}}},\n"
-                f"  note = {{Version {version()}}},\n"
-                "  year = 2026\n"
-                "}"
-            )
-        else:
-            print(f"{author}. {title}. Version {version()}, 2026.")
-
-
-class BuildSphinx(Command):
-    """Build the documentation into doc/_build/html."""
-
-    description = "build the documentation"
-    user_options: ClassVar = []
-
-    def initialize_options(self) -> None:
-        """No options."""
-
-    def finalize_options(self) -> None:
-        """Nothing to settle."""
-
-    def run(self) -> None:
-        """Run sphinx with warnings as errors."""
+def main(arguments: list[str]) -> int:
+    """Run a command of ours, or hand over to setuptools."""
+    if arguments[:1] == ["cite"] and arguments[1:] in ([], ["--bibtex"]):
+        namespace: dict[str, str] = {}
+        exec((HERE / "aiocoap" / "meta.py").read_text(encoding="utf-8"), namespace)
+        print(citation(namespace["version"], bibtex=arguments[1:] == ["--bibtex"]))
+        return 0
+    if arguments == ["build_sphinx"]:
         target = HERE / "doc" / "_build" / "html"
-        command = [sys.executable, "-m", "sphinx", "-W", "-b", "html", HERE / "doc", target]
-        subprocess.run(command, check=True)
+        return subprocess.call(
+            [sys.executable, "-m", "sphinx", "-W", "-b", "html", str(HERE / "doc"), str(target)]
+        )
+    from setuptools import setup
+
+    setup()
+    return 0
 
 
-setup(cmdclass={"cite": Cite, "build_sphinx": BuildSphinx})
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
