@@ -285,3 +285,9 @@ class ContentFormat(ExtensibleIntEnum):
             return f"<ContentFormat {int(self)} (unknown)>"
         coding = "" if self.encoding == "identity" else f" {self.encoding}"
         return f'<ContentFormat {int(self)} "{self.media_type}"{coding}>'
+
+
+# Formats that the registry knows are there once, whether they have a constant or not; what peers
+# make up is not kept.
+for _number in (*MEDIA_TYPES, *_CODED):
+    ContentFormat._members.setdefault(_number, ContentFormat(_number))

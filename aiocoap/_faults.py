@@ -111,11 +111,14 @@ class TimeoutError(NetworkError):
 
 
 class RequestTimedOut(TimeoutError):
-    """No response came to a request within ``REQUEST_TIMEOUT``."""
+    """No response came to a request: within ``REQUEST_TIMEOUT``, or no acknowledgement at all."""
 
 
-class ConRetransmitsExceeded(TimeoutError):
+class ConRetransmitsExceeded(RequestTimedOut):
     """A confirmable message was retransmitted to the end and never acknowledged.
+
+    It is a special case of :class:`RequestTimedOut`, the only timeout error that older programs
+    know to catch.
 
     RFC 7252 section 4.2 (MAX_TRANSMIT_WAIT).
     """

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
+from struct import Struct
+from struct import error as StructError
 from typing import Any
 
 from ._faults import MissingRemoteError, UnparsableMessage
@@ -35,6 +37,8 @@ class Direction(IntEnum):
 
 
 _INCOMING, _OUTGOING = Direction.INCOMING, Direction.OUTGOING
+
+_pack_header = Struct("!BBH").pack
 
 
 class Message:
@@ -102,25 +106,26 @@ class Message:
         transport_tuning: TransportTuning | type[TransportTuning] | None = None,
         **kwargs: Any,
     ) -> None:
-        self.mtype = None if mtype is None else Type(mtype)
+        # What is of the right type already, as it mostly is, is spared the conversion.
+        self.mtype = mtype if mtype is None or type(mtype) is Type else Type(mtype)
         self.mid = mid
         # Most applications never look at a message without a code, so that the type of the
         # attribute leaves it out.
-        self.code = None if code is None else Code(code)  # type: ignore[assignment]
+        self.code = code if code is None or type(code) is Code else Code(code)  # type: ignore[assignment]
         self.payload = payload
         self.token = token
-        self.opt = Options()
+        self.opt = opt = Options()
         self.remote = None
         self.request = None
         self.direction = _OUTGOING
-        if isinstance(transport_tuning, type):
+        if transport_tuning is not None and isinstance(transport_tuning, type):
             transport_tuning = transport_tuning()
         self.transport_tuning = transport_tuning
         self._path_prefix = ()
         if uri is not None:
             self.set_request_uri(uri)
         for name, value in kwargs.items():
-            setattr(self.opt, name, value)
+            setattr(opt, name, value)
 
     def copy(self, **kwargs: Any) -> Message:
         """Return a message that can be changed without changing this one.
@@ -175,11 +180,9 @@ class Message:
         Args:
             depth: Number of segments to take off.
         """
-        path = self.opt.uri_path
         opt = self.opt.copy()
-        opt.uri_path = path[depth:]
         new = self._twin(opt)
-        new._path_prefix = self._path_prefix + path[:depth]
+        new._path_prefix = self._path_prefix + opt.take_path(depth)
         return new
 
     # The codec
@@ -219,7 +222,7 @@ class Message:
         self.token = rawdata[start:end]
         self.opt = opt = Options()
         if len(rawdata) > end:
-            self.payload = opt.decode(rawdata[end:])
+            self.payload = opt.decode_from(rawdata, end)
         elif len(rawdata) == end:
             self.payload = b""
         else:
@@ -254,10 +257,15 @@ class Message:
                 extension, length = (length - 269).to_bytes(2, "big"), 14
             else:
                 raise ValueError(f"a token of {length} bytes is too long")
-        head = bytes((0x40 | mtype << 4 | length, code, mid >> 8, mid & 255))
+        try:
+            parts = [_pack_header(0x40 | mtype << 4 | length, code, mid), extension, token]
+        except StructError:
+            raise ValueError("type, code or Message ID is out of range") from None
+        self.opt.encode_to(parts)
         if self.payload:
-            return b"%b%b%b%b\xff%b" % (head, extension, token, self.opt.encode(), self.payload)
-        return b"%b%b%b%b" % (head, extension, token, self.opt.encode())
+            parts.append(b"\xff")
+            parts.append(self.payload)
+        return b"".join(parts)
 
     # Keys and URIs
 
@@ -296,7 +304,7 @@ class Message:
         Raises:
             AnonymousHost: The server's end has no address that a URI can carry.
             MissingRemoteError: The message has neither an address nor Uri-Host.
-            MalformedUrlError: Uri-Host is neither a name nor an address.
+            MalformedUrlError: Uri-Host or Proxy-Scheme have values that no URI can have.
 
         RFC 7252 section 6.5.
         """
@@ -330,12 +338,13 @@ class Message:
             scheme = remote.scheme
             hostinfo = remote.hostinfo_local if local_is_server else remote.hostinfo
         return compose(
-            opt.proxy_scheme or scheme,
+            scheme,
             hostinfo,
             opt.uri_host if named else None,
             opt.uri_port if named else None,
             self._path_prefix + opt.uri_path,
             opt.uri_query,
+            opt.proxy_scheme,
         )
 
     def set_request_uri(self, uri: str, *, set_uri_host: bool = True) -> None:
@@ -441,11 +450,13 @@ class Message:
         return self._requested().opt.uri_query
 
     def __repr__(self) -> str:
-        mtype = "no mtype," if self.mtype is None else f"Type.{self.mtype.name}"
-        code = "no code" if self.code is None else self.code
+        # A program may have set bare numbers.
+        mtype = "no mtype," if self.mtype is None else f"Type.{Type(self.mtype).name}"
+        code = "no code" if self.code is None else Code(self.code)
         mid = "no MID" if self.mid is None else f"MID {self.mid}"
         token = f"token {self.token.hex()}" if self.token else "empty token"
-        options = f", {len(self.opt)} option(s)" if len(self.opt) else ""
+        numbers = len(self.opt.numbers())
+        options = f", {numbers} option(s)" if numbers else ""
         payload = f", {len(self.payload)} byte(s) payload" if self.payload else ""
         return (
             f"<aiocoap.Message at {id(self):#x}: {mtype} {code} ({mid}, {token}) "

@@ -7,20 +7,24 @@ The room knows what an option value is, not what it makes a server or a client d
 
 RFC 7252 sections 3.1, 5.4 and 5.10.
 
-Representation: for each option number, the occurrences in order.  An occurrence is the
-bytes of the wire; interpreting them waits until somebody asks, as most options of most
+Representation: for each option number, a sequence of the occurrences in order.  An occurrence is
+the bytes of the wire; interpreting them waits until somebody asks, as most options of most
 messages are only looked at once, or never.  Once somebody has handed in or asked for an
 occurrence as an object of :mod:`aiocoap.optiontypes`, it is that object, and changes to it
 are seen.
+
+A sequence is never changed once it is in the table; it is replaced.  So a copy of the options is
+a copy of the table, and shares the sequences.  Where there are objects, the table is of a kind
+that copies these too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, overload
 
-from ._faults import UnparsableMessage
 from ._contentformat import ContentFormat
+from ._faults import UnparsableMessage
 from .numbers.optionnumbers import REGISTRY, OptionNumber
 from .optiontypes import (
     BlockOption,
@@ -35,12 +39,36 @@ __all__ = ["Options"]
 
 _Occurrence = bytes | OptionType
 
-# What the rules need of a row, by number, looked up for every option of every request:
+# What the rules need of a critical option's row, looked up for every option of every request:
 # least and greatest length, repeatable, is text.
 _RULES = {
     number: (row.minimum, row.maximum, row.repeatable, row.format is StringOption)
     for number, row in REGISTRY.items()
+    if number & 1
 }
+
+# The first byte of an option whose delta and length need no extension: making it anew costs three
+# times what looking it up does.
+_BYTES = tuple([bytes((number,)) for number in range(256)])
+
+# Small numbers as option values; 0 is the empty value (RFC 7252 section 3.2).
+_SMALL = (b"", *_BYTES[1:])
+
+_KNOWN_FORMATS = ContentFormat._members
+
+_URI_PATH = int(OptionNumber.URI_PATH)
+_DOTS = (b".", b"..")
+
+
+class _Table(dict[int, Sequence[_Occurrence]]):
+    """The table of options that have objects among the occurrences."""
+
+    def copy(self) -> _Table:
+        """Return a table with copies of the objects."""
+        return _Table(
+            (number, [o if isinstance(o, bytes) else o.copy() for o in occurrences])
+            for number, occurrences in self.items()
+        )
 
 
 def _raw(occurrence: _Occurrence) -> bytes:
@@ -49,6 +77,8 @@ def _raw(occurrence: _Occurrence) -> bytes:
 
 
 def _is_utf8(raw: bytes) -> bool:
+    if raw.isascii():
+        return True
     try:
         raw.decode()
     except UnicodeDecodeError:
@@ -56,11 +86,36 @@ def _is_utf8(raw: bytes) -> bool:
     return True
 
 
+def _plain(value: bytes | bytearray | memoryview, name: str) -> bytes:
+    """Return bytes as such.
+
+    Raises:
+        TypeError: They are something else, a number for one, which ``bytes()`` would take.
+    """
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    raise TypeError(f"{name} takes bytes, not {type(value).__name__}")
+
+
+def _encode_text(value: str, name: str) -> bytes:
+    """Return a text as UTF-8.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It has no form in UTF-8.
+    """
+    if isinstance(value, str):
+        return value.encode()
+    raise TypeError(f"{name} takes text, not {type(value).__name__}")
+
+
 class _View:
     """Typed access to one option of an :class:`Options` object, by attribute.
 
-    Reading gives the first acceptable occurrence; an occurrence whose length is out of range
-    or that is no UTF-8 where it should be reads as absent (RFC 7252 sections 5.4.3, 5.4.1).
+    Reading gives the first occurrence if it is acceptable; an occurrence whose length is out of
+    range or that is no UTF-8 where it should be reads as absent (RFC 7252 sections 5.4.3, 5.4.1).
     """
 
     def __init__(self, number: OptionNumber, doc: str) -> None:
@@ -76,28 +131,27 @@ class _View:
         if occurrences is None:
             return None
         value = occurrences[0]
-        if not isinstance(value, bytes):
-            value = value.encode()
+        if type(value) is not bytes:
+            value = _raw(value)
         return value if self.minimum <= len(value) <= self.maximum else None
 
-    def _set_raw(self, opt: Options, raw: bytes | None) -> None:
-        if raw is None:
-            opt._values.pop(self.number, None)
-        else:
-            self._check(raw)
-            opt._values[self.number] = [raw]
-
-    def _check(self, raw: bytes) -> None:
+    def _set_raw(self, opt: Options, raw: bytes) -> None:
         if not self.minimum <= len(raw) <= self.maximum:
             raise ValueError(
                 f"{self.name} takes {self.minimum} to {self.maximum} bytes, not {len(raw)}"
             )
+        opt._values[self.number] = (raw,)
 
     def __delete__(self, opt: Options) -> None:
         opt._values.pop(self.number, None)
 
 
 class _Uint(_View):
+    def __init__(self, number: OptionNumber, doc: str) -> None:
+        super().__init__(number, doc)
+        # Hop-Limit is exactly one byte long, so its 0 is not the empty value (RFC 8768 section 3).
+        self.small = _BYTES if self.minimum else _SMALL
+
     @overload
     def __get__(self, opt: None, owner: type) -> _Uint: ...
     @overload
@@ -110,11 +164,11 @@ class _Uint(_View):
 
     def __set__(self, opt: Options, value: int | None) -> None:
         if value is None:
-            self._set_raw(opt, None)
-            return
-        raw = encode_uint(int(value))
-        # Hop-Limit is exactly one byte long, so its 0 is not the empty value (RFC 8768).
-        self._set_raw(opt, raw.rjust(self.minimum, b"\0"))
+            opt._values.pop(self.number, None)
+        elif 0 <= value < 256:
+            opt._values[self.number] = (self.small[value],)
+        else:
+            self._set_raw(opt, encode_uint(value))
 
 
 class _ContentFormat(_View):
@@ -126,10 +180,19 @@ class _ContentFormat(_View):
         if opt is None:
             return self
         raw = self._first(opt)
-        return None if raw is None else ContentFormat(int.from_bytes(raw, "big"))
+        if raw is None:
+            return None
+        number = int.from_bytes(raw, "big")
+        known = _KNOWN_FORMATS.get(number)
+        return ContentFormat(number) if known is None else known
 
     def __set__(self, opt: Options, value: int | None) -> None:
-        self._set_raw(opt, None if value is None else encode_uint(int(value)))
+        if value is None:
+            opt._values.pop(self.number, None)
+        elif 0 <= value < 256:
+            opt._values[self.number] = (_SMALL[value],)
+        else:
+            self._set_raw(opt, encode_uint(value))
 
 
 class _Block(_View):
@@ -146,7 +209,10 @@ class _Block(_View):
         return None if raw is None else decode_block(raw)
 
     def __set__(self, opt: Options, value: tuple[int, bool, int] | None) -> None:
-        self._set_raw(opt, None if value is None else encode_block(value))
+        if value is None:
+            opt._values.pop(self.number, None)
+        else:
+            opt._values[self.number] = (encode_block(value),)
 
 
 class _Opaque(_View):
@@ -158,7 +224,10 @@ class _Opaque(_View):
         return self if opt is None else self._first(opt)
 
     def __set__(self, opt: Options, value: bytes | None) -> None:
-        self._set_raw(opt, None if value is None else bytes(value))
+        if value is None:
+            opt._values.pop(self.number, None)
+        else:
+            self._set_raw(opt, _plain(value, self.name))
 
 
 class _Text(_View):
@@ -173,7 +242,10 @@ class _Text(_View):
         return raw.decode() if raw is not None and _is_utf8(raw) else None
 
     def __set__(self, opt: Options, value: str | None) -> None:
-        self._set_raw(opt, None if value is None else value.encode())
+        if value is None:
+            opt._values.pop(self.number, None)
+        else:
+            self._set_raw(opt, _encode_text(value, self.name))
 
 
 class _Presence(_View):
@@ -185,23 +257,30 @@ class _Presence(_View):
         return self if opt is None else self._first(opt) is not None
 
     def __set__(self, opt: Options, value: bool | None) -> None:
-        self._set_raw(opt, b"" if value else None)
+        if value:
+            opt._values[self.number] = (b"",)
+        else:
+            opt._values.pop(self.number, None)
 
 
 class _Repeated(_View):
     """All acceptable occurrences, as a tuple."""
 
-    def _all(self, opt: Options) -> Iterator[bytes]:
-        for occurrence in opt._values.get(self.number, ()):
-            raw = _raw(occurrence)
-            if self.minimum <= len(raw) <= self.maximum:
-                yield raw
+    def _all(self, opt: Options) -> list[bytes]:
+        return [
+            raw
+            for raw in map(_raw, opt._values.get(self.number, ()))
+            if self.minimum <= len(raw) <= self.maximum
+        ]
 
-    def _set_all(self, opt: Options, values: list[bytes]) -> None:
+    def _set_all(self, opt: Options, values: tuple[bytes, ...]) -> None:
         for raw in values:
-            self._check(raw)
+            if not self.minimum <= len(raw) <= self.maximum:
+                raise ValueError(
+                    f"{self.name} takes {self.minimum} to {self.maximum} bytes, not {len(raw)}"
+                )
         if values:
-            opt._values[self.number] = list(values)
+            opt._values[self.number] = values
         else:
             opt._values.pop(self.number, None)
 
@@ -217,16 +296,21 @@ class _Texts(_Repeated):
         occurrences = opt._values.get(self.number)
         if occurrences is None:
             return ()
-        try:
-            # The whole of most requests' paths; what is odd takes the careful way.
-            return tuple([o.decode() for o in occurrences])  # type: ignore[call-arg, misc]
-        except (TypeError, UnicodeDecodeError):
-            return tuple(raw.decode() for raw in self._all(opt) if _is_utf8(raw))
+        texts = []
+        for raw in occurrences:
+            if type(raw) is not bytes:
+                raw = _raw(raw)
+            if len(raw) <= self.maximum:
+                try:
+                    texts.append(raw.decode())
+                except UnicodeDecodeError:
+                    continue
+        return tuple(texts)
 
     def __set__(self, opt: Options, values: Iterable[str] | None) -> None:
         if isinstance(values, str):
             raise TypeError(f"{self.name} takes a sequence of strings, not a single string")
-        self._set_all(opt, [value.encode() for value in values or ()])
+        self._set_all(opt, tuple([_encode_text(value, self.name) for value in values or ()]))
 
 
 class _Opaques(_Repeated):
@@ -238,9 +322,9 @@ class _Opaques(_Repeated):
         return self if opt is None else tuple(self._all(opt))
 
     def __set__(self, opt: Options, values: Iterable[bytes] | None) -> None:
-        if isinstance(values, bytes):
+        if isinstance(values, (bytes, bytearray)):
             raise TypeError(f"{self.name} takes a sequence of byte strings, not a single one")
-        self._set_all(opt, [bytes(value) for value in values or ()])
+        self._set_all(opt, tuple([_plain(value, self.name) for value in values or ()]))
 
 
 class _Blocks(_Repeated):
@@ -251,10 +335,10 @@ class _Blocks(_Repeated):
     def __get__(
         self, opt: Options | None, owner: type
     ) -> _Blocks | tuple[BlockOption.BlockwiseTuple, ...]:
-        return self if opt is None else tuple(decode_block(raw) for raw in self._all(opt))
+        return self if opt is None else tuple([decode_block(raw) for raw in self._all(opt)])
 
     def __set__(self, opt: Options, values: Iterable[tuple[int, bool, int]] | None) -> None:
-        self._set_all(opt, [encode_block(value) for value in values or ()])
+        self._set_all(opt, tuple([encode_block(value) for value in values or ()]))
 
 
 class Options:
@@ -266,15 +350,15 @@ class Options:
 
     Raises:
         AttributeError: A property of another name is set.
-        ValueError: A value has a length that the option does not allow (``OverflowError`` for
-            negative numbers, ``TypeError`` for a single string where a sequence belongs).
+        ValueError: A value can not be encoded, or not in a length that the option allows.
+        TypeError: A value is of another kind, such as a single string where a sequence belongs.
 
     RFC 7252 section 5.10.
     """
 
     __slots__ = ("_values",)
 
-    _values: dict[int, list[_Occurrence]]
+    _values: dict[int, Sequence[_Occurrence]]
 
     def __init__(self) -> None:
         self._values = {}
@@ -322,20 +406,33 @@ class Options:
             The payload, empty where there is no payload marker.
 
         Raises:
-            UnparsableMessage: The bytes are no options; nothing is known of them then.
+            UnparsableMessage: The bytes are no options; the object is as it was.
 
         RFC 7252 section 3.1.
         """
-        position, end, number = 0, len(rawdata), 0
-        values = self._values
+        return self.decode_from(rawdata, 0)
+
+    def decode_from(self, rawdata: bytes, position: int) -> bytes:
+        """Do the same from somewhere inside some bytes.
+
+        Args:
+            rawdata: A whole message.
+            position: Offset in bytes of what follows the token.
+
+        Returns:
+            The payload, empty where there is no payload marker.
+
+        Raises:
+            UnparsableMessage: The bytes are no options; the object is as it was.
+
+        RFC 7252 section 3.1.
+        """
+        values: dict[int, Sequence[_Occurrence]] = {}
+        end, number, payload = len(rawdata), 0, b""
         try:
             while position < end:
                 head = rawdata[position]
                 position += 1
-                if head == 0xFF:
-                    if position == end:
-                        raise UnparsableMessage("payload marker without a payload")
-                    return rawdata[position:]
                 delta, length = head >> 4, head & 15
                 # The delta's extension comes before the length's.
                 if delta > 12:
@@ -345,6 +442,11 @@ class Options:
                     elif delta == 14:
                         delta = (rawdata[position] << 8 | rawdata[position + 1]) + 269
                         position += 2
+                    elif length == 15:
+                        payload = rawdata[position:]
+                        if not payload:
+                            raise UnparsableMessage("payload marker without a payload")
+                        break
                     else:
                         raise UnparsableMessage("option delta 15 is reserved")
                 if length > 12:
@@ -356,53 +458,81 @@ class Options:
                         position += 2
                     else:
                         raise UnparsableMessage("option length 15 is reserved")
-                number += delta
                 start = position
                 position += length
-                if position > end:
-                    raise UnparsableMessage("option value cut short")
-                if number in values:
-                    values[number].append(rawdata[start:position])
+                if delta or number not in values:
+                    number += delta
+                    values[number] = (rawdata[start:position],)
                 else:
-                    values[number] = [rawdata[start:position]]
+                    known = values[number]
+                    if type(known) is list:
+                        known.append(rawdata[start:position])
+                    else:
+                        values[number] = [known[0], rawdata[start:position]]
         except IndexError:
             raise UnparsableMessage("option header cut short") from None
+        if position > end:
+            raise UnparsableMessage("option value cut short")
         if number > 65535:
             raise UnparsableMessage("option numbers beyond 65535")
-        return b""
+        if self._values:
+            for number, occurrences in values.items():
+                self._values[number] = (*self._values.get(number, ()), *occurrences)
+        else:
+            self._values = values
+        return payload
 
     def encode(self) -> bytes:
         """Return the options as bytes, in the order of their numbers.
 
         Raises:
-            ValueError: A value is too long to be expressed, or a number out of range.
+            ValueError: A value is too long to be expressed.
+
+        RFC 7252 section 3.1.
+        """
+        parts: list[bytes] = []
+        self.encode_to(parts)
+        return b"".join(parts)
+
+    def encode_to(self, parts: list[bytes]) -> None:
+        """Append what :meth:`encode` returns to a list, in pieces.
+
+        Args:
+            parts: Gets the pieces, to be joined with whatever else the message has.
+
+        Raises:
+            ValueError: A value is too long to be expressed.
 
         RFC 7252 section 3.1.
         """
         values = self._values
-        if not values:
-            return b""
-        out = bytearray()
         last = 0
         for number in sorted(values) if len(values) > 1 else values:
-            for occurrence in values[number]:
-                value = occurrence if type(occurrence) is bytes else _raw(occurrence)
+            for value in values[number]:
+                if type(value) is not bytes:
+                    value = _raw(value)
                 delta, length = number - last, len(value)
                 last = number
                 if delta < 13 and length < 13:
-                    out.append(delta << 4 | length)
+                    parts.append(_BYTES[delta << 4 | length])
                 else:
-                    out += _long_header(delta, length)
-                out += value
-        return bytes(out)
+                    parts.append(_long_header(delta, length))
+                parts.append(value)
 
     def add_option(self, option: OptionType) -> None:
         """Append an occurrence.
 
         Args:
             option: An object of :mod:`aiocoap.optiontypes`; it may be of any number.
+
+        Raises:
+            ValueError: The number is not one from 0 to 65535.
         """
-        self._values.setdefault(int(option.number), []).append(option)
+        number = int(option.number)
+        if not 0 <= number <= 65535:
+            raise ValueError(f"options are numbered 0 to 65535, not {number}")
+        self._values = values = _Table(self._values)
+        values[number] = (*values.get(number, ()), option)
 
     def delete_option(self, number: int) -> None:
         """Remove all occurrences of an option, if there are any.
@@ -426,14 +556,44 @@ class Options:
         occurrences = self._values.get(int(number))
         if occurrences is None:
             return []
-        for index, occurrence in enumerate(occurrences):
-            if isinstance(occurrence, bytes):
-                occurrences[index] = OptionNumber(number).create_option(decode=occurrence)
-        return list(occurrences)
+        objects = [
+            OptionNumber(number).create_option(decode=occurrence)
+            if isinstance(occurrence, bytes)
+            else occurrence
+            for occurrence in occurrences
+        ]
+        self._values = values = _Table(self._values)
+        values[int(number)] = tuple(objects)
+        return objects
 
     def option_list(self) -> list[OptionType]:
         """Return all options as objects, in the order of their numbers."""
         return [option for number in sorted(self._values) for option in self.get_option(number)]
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the options that occur, in their order."""
+        return sorted(self._values)
+
+    def take_path(self, depth: int) -> tuple[str, ...]:
+        """Take segments off the front of Uri-Path.
+
+        Args:
+            depth: How many.
+
+        Returns:
+            What was taken off.
+        """
+        path = self.uri_path
+        occurrences = self._values.get(_URI_PATH, ())
+        if len(path) == len(occurrences):
+            rest = occurrences[depth:]
+            if rest:
+                self._values[_URI_PATH] = rest
+            else:
+                self._values.pop(_URI_PATH, None)
+        else:
+            self.uri_path = path[depth:]
+        return path[:depth]
 
     def __contains__(self, number: int) -> bool:
         """Whether an option of that number occurs at all, acceptable or not."""
@@ -467,7 +627,8 @@ class Options:
         """Find a critical option that nobody can act on.
 
         That is one of an unknown number, of a length out of range, a text that is no UTF-8,
-        or a second occurrence of what may occur once: each occurrence is judged by itself.
+        a second occurrence of what may occur once (each occurrence is judged by itself), or a
+        Uri-Path of one or two dots, which would mean another place in a file system.
 
         Args:
             handled: Tells whether the option of a number is acted on by somebody.
@@ -475,29 +636,36 @@ class Options:
         Returns:
             Its number, or 0 where there is none.
 
-        RFC 7252 sections 5.4.1, 5.4.3 and 5.4.5.
+        RFC 7252 sections 5.4.1, 5.4.3, 5.4.5 and 5.10.1.
         """
         for number, occurrences in self._values.items():
             if not number & 1:
                 continue
-            rules = _RULES.get(number)
             if not handled(number):
                 return number
+            rules = _RULES.get(number)
             if rules is None:
                 continue
             minimum, maximum, repeatable, is_text = rules
             if len(occurrences) > 1 and not repeatable:
                 return number
-            for occurrence in occurrences:
-                raw = occurrence if type(occurrence) is bytes else _raw(occurrence)
-                if not minimum <= len(raw) <= maximum or (is_text and not _is_utf8(raw)):
+            for raw in occurrences:
+                if type(raw) is not bytes:
+                    raw = _raw(raw)
+                length = len(raw)
+                if not minimum <= length <= maximum:
+                    return number
+                if length < 3 and number == _URI_PATH and raw in _DOTS:
+                    return number
+                # ASCII, as nearly all of it is, needs no further look.
+                if is_text and not raw.isascii() and not _is_utf8(raw):
                     return number
         return 0
 
     def copy(self) -> Options:
         """Return options that can be changed without changing these."""
-        other = Options.__new__(Options)
-        other._values = {n: o[:] for n, o in self._values.items()}
+        other = Options()
+        other._values = self._values.copy()
         return other
 
     def without(self, number: int) -> Options:

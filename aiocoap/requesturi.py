@@ -45,7 +45,12 @@ _ALLOWED = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", re.ASCII)
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 
+# What can not stand in a host even when decoded: it would change what the rest of the URI means.
+_NOT_IN_HOST = re.compile(r"[\x00-\x20/?#@:\[\]\\\x7f]")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+
 _quote_host = quote_factory(unreserved + sub_delims)
+_quote_zone = quote_factory(unreserved)
 _quote_segment = quote_factory(unreserved + sub_delims + ":@")
 _quote_argument = quote_factory(unreserved + sub_delims.replace("&", "") + ":@/?")
 
@@ -85,7 +90,7 @@ def _canonical_ipv6(host: str) -> str | None:
         parsed = IPv6Address(address)
     except ValueError:
         return None
-    if percent and not zone:
+    if (percent and not zone) or _NOT_IN_HOST.search(zone):
         return None
     # The standard library writes IPv4-mapped addresses in hexadecimal before Python 3.13.
     mapped = parsed.ipv4_mapped
@@ -142,12 +147,17 @@ def _split_authority(authority: str, uri: str) -> tuple[str, int | None]:
     if not host:
         raise MalformedUrlError(f"{uri!r} has no host")
     if authority.startswith("["):
-        host = host.replace("%25", "%", 1)
-        canonical = _canonical_ipv6(host)
+        # A zone begins with %25 (RFC 6874 section 2), or with a bare % as people type it.
+        address, percent, zone = host.replace("%25", "%", 1).partition("%")
+        canonical = _canonical_ipv6(address + percent + _unquote(zone, "zone", uri))
         if canonical is None:
             raise MalformedUrlError(f"{uri!r}: [{host}] is no IPv6 address")
         return canonical, port
-    return _unquote(host.lower(), "host", uri), port
+    # Only ASCII has no case in a host (RFC 3986 section 3.2.2).
+    host = _unquote(host, "host", uri).encode().lower().decode()
+    if _NOT_IN_HOST.search(host):
+        raise MalformedUrlError(f"{uri!r}: {host!r} is no host name")
+    return host, port
 
 
 @lru_cache(maxsize=256)
@@ -237,6 +247,7 @@ def compose(
     uri_port: int | None,
     uri_path: tuple[str, ...],
     uri_query: tuple[str, ...],
+    proxy_scheme: str | None = None,
 ) -> str:
     """Put a URI together from a destination and option values.
 
@@ -250,15 +261,16 @@ def compose(
         uri_port: Value of Uri-Port, or None.
         uri_path: Values of Uri-Path.
         uri_query: Values of Uri-Query.
+        proxy_scheme: Value of Proxy-Scheme, or None.
 
     Returns:
         An absolute URI.
 
     Raises:
-        MalformedUrlError: Uri-Host is neither a name nor an address, or the destination is
-            no ``host[:port]``.
+        MalformedUrlError: Uri-Host is neither a name nor an address, Proxy-Scheme no scheme, or
+            the destination no ``host[:port]``.
 
-    RFC 7252 section 6.5.
+    RFC 7252 section 6.5, section 5.10.2 (Proxy-Scheme).
     """
     try:
         host, port = hostportsplit(hostinfo)
@@ -267,7 +279,7 @@ def compose(
     if uri_host is not None:
         host = _host_of_option(uri_host)
     elif ":" in host:
-        host = f"[{_canonical_ipv6(host) or host}]"
+        host = _bracketed(_canonical_ipv6(host) or host)
     else:
         host = _quote_host(host)
     if uri_port is not None:
@@ -276,7 +288,22 @@ def compose(
         port = None
     path = "".join(["/" + _quote_segment(segment) for segment in uri_path]) or "/"
     query = "?" + "&".join([_quote_argument(argument) for argument in uri_query])
+    if proxy_scheme is not None:
+        if not _SCHEME.fullmatch(proxy_scheme):
+            raise MalformedUrlError(f"Proxy-Scheme {proxy_scheme!r} is no scheme")
+        # The scheme of the finished URI is replaced (section 5.10.2): ports are left out by the
+        # defaults of the scheme that the request itself goes by.
+        scheme = proxy_scheme
     return f"{scheme}://{hostportjoin(host, port)}{path}{query if uri_query else ''}"
+
+
+def _bracketed(address: str) -> str:
+    """Return an IPv6 address as the host of a URI.
+
+    RFC 6874 section 2.
+    """
+    address, percent, zone = address.partition("%")
+    return f"[{address}%25{_quote_zone(zone)}]" if percent else f"[{address}]"
 
 
 def _host_of_option(uri_host: str) -> str:
@@ -288,7 +315,7 @@ def _host_of_option(uri_host: str) -> str:
     if uri_host.startswith("[") and uri_host.endswith("]"):
         canonical = _canonical_ipv6(uri_host[1:-1])
         if canonical is not None:
-            return f"[{canonical}]"
-    if not uri_host or re.search(r"[\x00-\x20/?#@:\[\]\\\x7f]", uri_host):
+            return _bracketed(canonical)
+    if not uri_host or _NOT_IN_HOST.search(uri_host):
         raise MalformedUrlError(f"Uri-Host {uri_host!r} is neither a host name nor an address")
     return _quote_host(uri_host)

@@ -56,7 +56,7 @@ class ExtensibleEnumMeta(type):
         for key, value in numbers.items():
             known = cls._members.get(value)
             if known is None:
-                known = cls._members[value] = int.__new__(cls, value)
+                known = cls._members[value] = type.__call__(cls, value)
             # Where a number has several names, the last one in the registry is current.
             known._name = key
             setattr(cls, key, known)
