@@ -46,7 +46,13 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ("4 hands: resources", "util.linkformat resource"),
     ("5 house", "transports.catalog requester responder protocol"),
     ("5 house", "_root"),
-    ("6 applications", "util.prettyprint util.linkformat_pygments util.cli cli cli.client"),
+    (
+        "6 applications",
+        """
+        util.cbordiag util.linkformat_pygments util.prettyprint util.cli
+        cli cli.common cli._request cli._present cli._interactive cli.client cli.defaults
+        """,
+    ),
 )
 
 # Rooms that stand on an optional dependency. They alone may be imported from inside a function.

@@ -1,0 +1,250 @@
+"""From a command line to a request.
+
+Here lives what the arguments of ``aiocoap-client`` mean: methods and formats by name or number,
+payloads from text, files and JSON, and the message that is made of it all.
+
+The room sends nothing, and prints nothing: what can not be understood is a ``UsageError`` (or,
+while arguments are parsed, argparse's).
+
+RFC 7252 sections 5.7, 5.8, 5.10 and 6.4, RFC 7959 section 2.2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from ..address import UndecidedRemote
+from ..error import Error
+from ..message import Message
+from ..numbers.codes import CODES, Code
+from ..numbers.contentformat import ContentFormat
+from ..numbers.types import NON
+from ..requesturi import DEFAULT_PORTS, decompose
+from ..util import hostportsplit
+from ..util.cli import UsageError, error_line
+from ..util.contenttype import categorize
+
+__all__ = [
+    "build_request",
+    "parse_content_format",
+    "parse_method",
+    "parse_proxy",
+    "parse_seconds",
+    "parse_szx",
+]
+
+_METHODS = {code.name.upper(): code for code in CODES if code.is_request() and code.name.isalpha()}
+
+
+def parse_method(text: str) -> Code:
+    """Read a method, by name in any case or by number.
+
+    >>> parse_method("ipatch"), parse_method("5")
+    (<Request Code 7 "iPATCH">, <Request Code 5 "FETCH">)
+
+    Raises:
+        argparse.ArgumentTypeError: There is no such method.
+
+    RFC 7252 section 12.1.1.
+    """
+    if text.isascii() and text.isdigit():
+        # A method nobody has named yet may be sent, a response code may not.
+        if 1 <= int(text) <= 31:
+            return CODES[int(text)]
+        raise argparse.ArgumentTypeError(f"{text} is no method number (1 to 31)")
+    if text.upper() not in _METHODS:
+        names = ", ".join(code.name for code in _METHODS.values())
+        raise argparse.ArgumentTypeError(f"{text!r} is no method ({names}, or a number)")
+    return _METHODS[text.upper()]
+
+
+def parse_content_format(text: str) -> ContentFormat:
+    """Read a content format: a media type, or a number.
+
+    >>> int(parse_content_format("application/json"))
+    50
+
+    Raises:
+        argparse.ArgumentTypeError: There is none for the media type.
+
+    RFC 7252 section 12.3.
+    """
+    if text.isascii() and text.isdigit():
+        if int(text) <= 65535:
+            return ContentFormat(int(text))
+        raise argparse.ArgumentTypeError(f"{text} is no content format number (0 to 65535)")
+    try:
+        return ContentFormat.by_media_type(text)
+    except KeyError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has no content format number: give a registered media type, such as "
+            "application/cbor, or a number"
+        ) from None
+
+
+def parse_szx(text: str) -> int:
+    """Read a block size exponent.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not 0 to 6.
+
+    RFC 7959 section 2.2.
+    """
+    if text in ("0", "1", "2", "3", "4", "5", "6"):
+        return int(text)
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no block size exponent (0 for 16 bytes, to 6 for 1024)"
+    )
+
+
+def parse_seconds(text: str) -> float:
+    """Read a time to wait.
+
+    Raises:
+        argparse.ArgumentTypeError: It is no positive number.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number of seconds")
+    return seconds
+
+
+def parse_proxy(text: str) -> UndecidedRemote:
+    """Read the address of a proxy; other transports than UDP are chosen by ``scheme://``.
+
+    >>> parse_proxy("proxy.example:61616")
+    <UndecidedRemote coap://proxy.example:61616>
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    try:
+        parts = decompose(text if "://" in text else f"coap://{text}")
+    except Error as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+    if parts.uri_path or parts.uri_query:
+        raise argparse.ArgumentTypeError(f"{text!r} has more than host and port")
+    return UndecidedRemote(parts.scheme, parts.hostinfo)
+
+
+def build_request(options: argparse.Namespace) -> Message:
+    """Make the request that a command line describes; a payload file is read for it.
+
+    Args:
+        options: The parsed command line of ``aiocoap-client``.
+
+    Raises:
+        UsageError: The URI or the payload can not be used.
+    """
+    request = Message(code=options.method, mtype=NON if options.non else None)
+    try:
+        if options.proxy is None:
+            request.set_request_uri(options.url, set_uri_host=options.set_hostname)
+        else:
+            _address_by_proxy(request, options.url, options.proxy)
+    except (Error, ValueError) as problem:
+        raise UsageError(error_line(problem)) from None
+    if options.observe:
+        request.opt.observe = 0
+    request.opt.accept = options.accept
+    request.opt.content_format = options.content_format
+    if options.payload is not None:
+        request.payload = _read_payload(options.payload, options.content_format)
+    if options.payload_initial_szx is not None:
+        request.opt.block1 = (0, False, options.payload_initial_szx)
+    return request
+
+
+def _address_by_proxy(request: Message, url: str, proxy: UndecidedRemote) -> None:
+    """Direct a request to a proxy, which can tell from the options where it is to go.
+
+    Raises:
+        MalformedUrlError: The URI can not be turned into a request.
+        IncompleteUrlError: The URI has no scheme or host.
+        ValueError: The URI is too long for an option.
+
+    RFC 7252 sections 5.7.2 and 5.10.2.
+    """
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme.isalnum() and scheme.lower() not in DEFAULT_PORTS:
+        # What the proxy fetches need not be CoAP (RFC 8075).
+        request.opt.proxy_uri = url
+    else:
+        request.set_request_uri(url)
+        parts = decompose(url)
+        host, port = hostportsplit(parts.hostinfo)
+        request.opt.proxy_scheme = parts.scheme
+        request.opt.uri_host = f"[{host}]" if ":" in host else host
+        request.opt.uri_port = port
+    request.remote = proxy
+
+
+def _read_payload(text: str, content_format: ContentFormat | None) -> bytes:
+    """Return the payload that an argument of ``--payload`` stands for.
+
+    Raises:
+        UsageError: A file can not be read, or the text not be converted.
+    """
+    if text == "@-":
+        return sys.stdin.buffer.read()
+    if text.startswith("@"):
+        try:
+            with open(text[1:], "rb") as file:
+                return file.read()
+        except (OSError, ValueError) as problem:
+            why = problem.strerror if isinstance(problem, OSError) else problem
+            raise UsageError(f"--payload: can not read {text[1:]!r}: {why}") from None
+    mime = None if content_format is None else content_format.media_type
+    if mime is not None and categorize(mime) == "cbor":
+        return _to_cbor(text, mime)
+    # What is no UTF-8 in an argument is passed on as it was typed.
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _to_cbor(text: str, mime: str) -> bytes:
+    """Convert JSON, or what Python calls a literal, to CBOR.
+
+    Raises:
+        UsageError: It is neither, or there is no converter.
+
+    RFC 8949 section 6.2.
+    """
+    try:
+        import cbor2
+    except ImportError:
+        raise UsageError(
+            f"--payload: converting to {mime} needs the Python module cbor2 (it comes with "
+            "aiocoap[prettyprint]); or give a file that is CBOR already (--payload @FILE)"
+        ) from None
+    try:
+        encoded: bytes = cbor2.dumps(_literal(text))
+    except (cbor2.CBOREncodeError, ValueError, TypeError, RecursionError):
+        raise UsageError(
+            f"--payload: {text!r} is neither JSON nor a Python literal, from which {mime} "
+            "could be made; --payload @FILE sends a file as it is"
+        ) from None
+    return encoded
+
+
+def _literal(text: str) -> Any:
+    """Read JSON or a Python literal.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    import ast
+    import json
+
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return ast.literal_eval(text.strip())
+    except (SyntaxError, MemoryError) as problem:
+        raise ValueError(str(problem)) from None
