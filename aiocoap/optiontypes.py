@@ -22,6 +22,9 @@ __all__ = [
     "StringOption",
     "TypedOption",
     "UintOption",
+    "decode_block",
+    "encode_block",
+    "encode_uint",
 ]
 
 
