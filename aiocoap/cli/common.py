@@ -10,16 +10,26 @@ RFC 7252 section 6.1 (the default port), RFC 8323 section 8.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 from .. import interfaces
-from ..credentials import DTLS, CredentialsLoadError, CredentialsMap, TLSCert
+from ..credentials import (
+    DTLS,
+    AllOf,
+    AnyOf,
+    CredentialReference,
+    CredentialsLoadError,
+    CredentialsMap,
+    OscoreEntry,
+    TLSCert,
+)
 from ..meta import version
 from ..protocol import Context
 from ..transports.catalog import ROWS
 from ..util import hostportsplit
 from ..util.cli import UsageError
+from ..util.prettyprint import one_line
 
 __all__ = [
     "add_server_arguments",
@@ -191,3 +201,43 @@ def load_credentials(filename: str) -> CredentialsMap:
     except CredentialsLoadError as problem:
         raise UsageError(f"credentials file {filename!r}: {problem}") from None
     return credentials
+
+
+# What uses each kind of entry, by the names of transports.
+_USERS: dict[type, tuple[str, tuple[str, ...]]] = {
+    DTLS: ("DTLS keys", ("tinydtls", "dtls")),
+    TLSCert: ("TLS certificates", ("tlsclient", "tls", "ws")),
+    OscoreEntry: ("OSCORE contexts", ("oscore",)),
+}
+
+
+def unusable_credentials(credentials: CredentialsMap) -> list[str]:
+    """Say which entries nothing in this version can use.
+
+    Args:
+        credentials: A loaded map.
+
+    Returns:
+        A line for each kind of entry that no transport is there for.
+    """
+    useless: dict[str, list[str]] = {}
+    for key, entry in credentials.items():
+        for single in _singles(entry):
+            what, names = _USERS[type(single)]
+            if not any(name in ROWS for name in names):
+                keys = useless.setdefault(what, [])
+                if key not in keys:
+                    keys.append(key)
+    return [
+        one_line(f"no transport can use {what} yet; not used: {', '.join(map(repr, keys))}")
+        for what, keys in useless.items()
+    ]
+
+
+def _singles(entry: Any) -> Iterator[Any]:
+    """Yield the entries that an entry is made of; references stand under their label too."""
+    if isinstance(entry, AnyOf | AllOf):
+        for part in entry:
+            yield from _singles(part)
+    elif not isinstance(entry, CredentialReference):
+        yield entry

@@ -98,7 +98,8 @@ def pretty_print(message: Message) -> _Pretty:
     payload = bytes(message.payload)
     content_format = message.opt.content_format
     if content_format is None:
-        return _guess(payload, infos)
+        # In an error it is a diagnostic message, which is text (RFC 7252 section 5.5.2).
+        return _guess(payload, infos, message.code is None or not message.code.is_successful())
     mime = content_format.media_type
     if mime is None:
         infos.append(f"Content format {int(content_format)} is not known here")
@@ -112,13 +113,13 @@ def pretty_print(message: Message) -> _Pretty:
         return infos, HEXDUMP, _hexdump(payload)
 
 
-def _guess(payload: bytes, infos: list[str]) -> _Pretty:
-    """Show what has no known format: as text if it is some (RFC 7252 section 5.5.2)."""
+def _guess(payload: bytes, infos: list[str], is_text: bool = False) -> _Pretty:
+    """Show what has no known format: as text if it is some, or claims to be some."""
     try:
         text = payload.decode()
     except UnicodeDecodeError:
-        text = "\0"
-    if _CONTROLS.search(text.translate({9: None, 10: None, 13: None})):
+        text, is_text = "\0", False
+    if not is_text and _CONTROLS.search(text.translate({9: None, 10: None, 13: None})):
         infos.append("Shown as bytes: no text")
         return infos, HEXDUMP, _hexdump(payload)
     return infos, "text/plain", _plain(text)

@@ -189,6 +189,9 @@ def test_without_a_format_it_is_text_if_it_can_be() -> None:
     assert shown(b"") == ([], "text/plain", "")
     assert shown(b"a\x00b") == (["Shown as bytes: no text"], HEXDUMP, shown(b"a\x00b", OCTETS)[2])
     assert shown(b"\xff")[1] == HEXDUMP
+    # In errors it is a diagnostic message, unless it is no text at all.
+    assert shown(b"a\x00b", code=BAD_REQUEST) == ([], "text/plain", "a\\u0000b")
+    assert shown(b"\xff", code=BAD_REQUEST)[1] == HEXDUMP
 
 
 def test_an_unknown_format_is_named() -> None:
