@@ -39,8 +39,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "4 hands: sockets",
         """
         util.socknumbers util.asyncio util.asyncio.recvmsg defaults
-        transports transports.generic_udp transports.simple6 transports.simplesocketserver
-        transports.udp6
+        transports transports.resolution transports.udpsocket transports.generic_udp
+        transports.simple6 transports.simplesocketserver transports.udp6
         """,
     ),
     ("4 hands: resources", "util.linkformat resource"),
@@ -60,7 +60,6 @@ OPTIONAL_ROOMS = frozenset(
     {
         "util.linkformat",
         "util.linkformat_pygments",
-        "util.prettyprint",
     }
 )
 

@@ -70,7 +70,6 @@ DEVIATING_DEFAULTS = {
 NEEDS = {
     "aiocoap.util.linkformat": "link_header",
     "aiocoap.util.linkformat_pygments": "pygments",
-    "aiocoap.util.prettyprint": "pygments",
 }
 
 # Names of later releases that programs of today use (by module).
