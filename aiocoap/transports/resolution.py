@@ -15,7 +15,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .._faults import NetworkError, ResolutionError
 from ..numbers.constants import COAP_PORT
@@ -26,6 +26,7 @@ __all__ = [
     "Endpoint",
     "bind_error",
     "endpoint_of_literal",
+    "host_of_sockaddr",
     "interface_index",
     "interface_name",
     "is_multicast_host",
@@ -71,6 +72,12 @@ class Endpoint(NamedTuple):
             return (self.host, self.port)
         return (self.host, self.port, 0, self.zone)
 
+    @property
+    def text(self) -> str:
+        """The address as people write it, its zone by name."""
+        host = plain_host(self.host)
+        return f"{host}%{interface_name(self.zone)}" if self.zone else host
+
 
 def network_error(exc: OSError, doing: str) -> NetworkError:
     """Wrap an error of the operating system.
@@ -114,6 +121,19 @@ def plain_host(host: str) -> str:
     """
     if host.startswith("::ffff:") and "." in host:
         return host[7:]
+    return host
+
+
+def host_of_sockaddr(sockaddr: tuple[Any, ...]) -> str:
+    """Return the address in a socket address as people write it, its zone by name.
+
+    >>> host_of_sockaddr(("fe80::1", 5683, 0, 1)), host_of_sockaddr(("::ffff:10.0.0.1", 1, 0, 0))
+    ('fe80::1%lo', '10.0.0.1')
+    """
+    # Event loops differ in whether they put the zone into the address as well.
+    host = plain_host(sockaddr[0].partition("%")[0])
+    if len(sockaddr) == 4 and sockaddr[3]:
+        return f"{host}%{interface_name(sockaddr[3])}"
     return host
 
 

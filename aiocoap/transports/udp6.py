@@ -45,6 +45,7 @@ from ..util.socknumbers import (
 from .resolution import (
     Endpoint,
     endpoint_of_literal,
+    host_of_sockaddr,
     interface_name,
     is_multicast_host,
     network_error,
@@ -412,9 +413,7 @@ class MessageInterfaceUDP6(RecvmsgDatagramProtocol, MessageInterface):
     def _settle(self, family: Family, sockname: tuple[Any, ...]) -> None:
         """Take note of what the socket is bound to."""
         self._family = family
-        host = plain_host(sockname[0])
-        if len(sockname) == 4 and sockname[3]:
-            host = f"{host}%{interface_name(sockname[3])}"
+        host = host_of_sockaddr(sockname)
         self._bound = (host, sockname[1])
         if "." in host:
             self._reaches = socket.AF_INET
