@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import os
 import pkgutil
 import sys
 from pathlib import Path
@@ -30,7 +31,6 @@ release = version = meta.version
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinxarg.ext",
 ]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
@@ -45,8 +45,8 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-# What an optional package would have to be there for.
-autodoc_mock_imports: list[str] = []
+# A class name in a signature may be that of two classes (a contract and what fulfils it).
+suppress_warnings = ["ref.python"]
 
 
 def modules() -> list[ModuleType]:
@@ -114,6 +114,16 @@ def write_reference(app: Any) -> None:
         path.unlink()
 
 
+def write_help(app: Any) -> None:
+    """Write what each tool prints for ``--help``."""
+    os.environ.update(COLUMNS="80", NO_COLOR="1")
+    for tool in ("client",):
+        parser = importlib.import_module(f"aiocoap.cli.{tool}").build_parser()
+        path = HERE / "api" / f"aiocoap-{tool}.txt"
+        path.write_text(parser.format_help(), encoding="utf-8")
+
+
 def setup(app: Any) -> None:
     """Hook into the build."""
     app.connect("builder-inited", write_reference)
+    app.connect("builder-inited", write_help)
