@@ -52,6 +52,7 @@ if [ "$mode" = all ]; then
     else
         without "node-coap"
     fi
+    export AIOCOAP_TEST_NODE_MODULES=$PWD/.venv/node/node_modules
 fi
 
 check "style" "$BIN/ruff" check .
