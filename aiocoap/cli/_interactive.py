@@ -48,11 +48,16 @@ class _LoopThread:
             tasks.append(self.loop.create_task(work))
             tasks[0].add_done_callback(lambda _: done.set())
 
+        def cancel() -> None:
+            if not tasks:  # Ctrl-C came even before it was scheduled
+                start()
+            tasks[0].cancel()
+
         try:
             self.loop.call_soon_threadsafe(start)
             done.wait()
         except KeyboardInterrupt:
-            self.loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+            self.loop.call_soon_threadsafe(cancel)
             done.wait()
             raise
         return tasks[0].result()
@@ -97,7 +102,9 @@ def split_line(line: str) -> list[str]:
     import shlex  # one-shot requests, which are measured, do without
 
     words = shlex.split(line, comments=True)
-    return words[1:] if words and words[0].rpartition("/")[2] == _PROGRAM else words
+    if words and "://" not in words[0] and words[0].rpartition("/")[2] == _PROGRAM:
+        return words[1:]
+    return words
 
 
 def interact(

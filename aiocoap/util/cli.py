@@ -179,7 +179,8 @@ class AsyncCLIDaemon:
             with suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, on_signal)
         starting = loop.create_task(self.__start(), name="start")
-        await asyncio.wait([starting, self.__exitcode], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [starting, self.__exitcode]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             starting.cancel()
             with suppress(asyncio.CancelledError):

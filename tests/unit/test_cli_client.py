@@ -1,0 +1,480 @@
+"""The way of one request through ``aiocoap-client``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiocoap import error
+from aiocoap.cli import client
+from aiocoap.credentials import CredentialsMap
+from aiocoap.message import Message
+from aiocoap.meta import version
+from aiocoap.numbers.codes import CONTENT, NOT_FOUND, PUT
+from aiocoap.numbers.types import NON
+from aiocoap.protocol import Context
+
+
+def parse(*args: str) -> argparse.Namespace:
+    return client.build_parser().parse_args(args)
+
+
+class Observation:
+    """Notifications that are known beforehand, and how they end."""
+
+    def __init__(self, *events: Any) -> None:
+        self.events = events
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        for event in self.events:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+
+
+class FakeContext:
+    """Answers each request by what it is given: a message, an exception, or never."""
+
+    def __init__(self, answer: Any = None, *events: Any) -> None:
+        self.answer = answer
+        self.observation = Observation(*events)
+        self.client_credentials = CredentialsMap()
+        self.requests: list[Message] = []
+        self.is_shut_down = False
+
+    def request(self, message: Message) -> Any:
+        self.requests.append(message)
+        response = asyncio.get_running_loop().create_future()
+        if isinstance(self.answer, Exception):
+            response.set_exception(self.answer)
+        elif self.answer is not None:
+            response.set_result(self.answer)
+        return argparse.Namespace(response=response, observation=self.observation)
+
+    async def __aenter__(self) -> FakeContext:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.is_shut_down = True
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    root, coap = logging.getLogger(), logging.getLogger("coap")
+    handlers, level = root.handlers[:], coap.level
+    yield
+    root.handlers[:] = handlers
+    coap.setLevel(level)
+
+
+class Result:
+    def __init__(self, code: int, out: bytes, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+        self.lines = err.splitlines()
+
+
+Run = Any
+
+
+@pytest.fixture
+def run(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command line against a fake context."""
+
+    def run(context: Any, *args: str) -> Result:
+        # As a program has them, not as pytest does.
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            file = io.FileIO(number, "w", closefd=False)
+            monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(file)))
+        code = asyncio.run(client.run_request(parse(*args), context))
+        sys.stdout.flush()
+        out, err = capfdbinary.readouterr()
+        return Result(int(code), out, err.decode())
+
+    return run
+
+
+def content(payload: bytes = b"text", **options: Any) -> Message:
+    return Message(code=CONTENT, payload=payload, **options)
+
+
+# The command line
+
+
+def test_every_documented_option_is_there() -> None:
+    line = (
+        "--non -m PUT --observe --observe-exec cmd --accept text/plain --proxy p:1 --payload x "
+        "--payload-initial-szx 3 --content-format 50 --no-set-hostname -v -v -q --interactive "
+        "--credentials file --color --no-pretty-print --timeout 2 coap://host/"
+    )
+    options = parse(*line.split(" "))
+    assert options.non
+    assert options.method == PUT
+    assert (options.observe, options.observe_exec) == (True, "cmd")
+    assert (options.accept, options.content_format, options.payload) == (0, 50, "x")
+    assert options.proxy.hostinfo == "p:1"
+    assert (options.payload_initial_szx, options.set_hostname) == (3, False)
+    assert (options.verbose, options.quiet, options.interactive) == (2, 1, True)
+    assert (options.credentials, options.timeout) == ("file", 2.0)
+    assert (options.color, options.pretty_print) == (True, False)
+    assert options.url == "coap://host/"
+
+
+def test_the_defaults() -> None:
+    options = parse("coap://host/")
+    assert options.method == 1
+    assert (options.set_hostname, options.color, options.pretty_print) == (True, None, None)
+    assert options.timeout is None
+
+
+def test_help_tells_of_exit_codes_and_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        client.sync_main(["--help"])
+    assert not leaving.value.code
+    text = capsys.readouterr().out
+    for code in client.Exit:
+        assert f"\n  {code.value:>3}  " in text
+    assert "aiocoap-client coap://localhost/.well-known/core" in text
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        client.sync_main(["--version"])
+    assert not leaving.value.code
+    assert version in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["--nonsense", "coap://[::1]/"],
+        ["-m", "HEAD", "coap://[::1]/"],
+        ["--accept", "no/such", "coap://[::1]/"],
+        ["--content-format", "70000", "coap://[::1]/"],
+        ["--payload-initial-szx", "7", "coap://[::1]/"],
+        ["--proxy", "::1", "coap://[::1]/"],
+        ["--timeout", "0", "coap://[::1]/"],
+        ["coap://[::1]/", "coap://[::1]/"],
+    ],
+)
+def test_bad_arguments_are_one_line(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        client.sync_main(args)
+    assert leaving.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("aiocoap-client: ")
+    assert err.count("\n") == 1
+    if len(args) > 2:
+        assert args[1] in err
+
+
+# One request
+
+
+def test_a_success(run: Run) -> None:
+    context = FakeContext(content(b"\x00text"))
+    result = run(context, "coap://host/a")
+    assert (result.code, result.out, result.err) == (0, b"\x00text", "")
+    assert context.requests[0].get_request_uri() == "coap://host/a"
+
+
+def test_an_error_response(run: Run) -> None:
+    result = run(FakeContext(Message(code=NOT_FOUND, payload=b"Gone")), "coap://host/", "--non")
+    assert (result.code, result.out, result.err) == (4, b"", "4.04 Not Found: Gone\n")
+
+
+def test_options_reach_the_request(run: Run) -> None:
+    context = FakeContext(content())
+    run(context, "coap://host/", "--non", "-m", "put", "--payload", "x", "--content-format", "0")
+    (request,) = context.requests
+    assert (request.code, request.mtype, request.payload) == (PUT, NON, b"x")
+
+
+def test_bad_input_sends_nothing(run: Run, tmp_path: Path) -> None:
+    for args in (
+        ["host/path"],
+        ["coap://host/", "--payload", f"@{tmp_path / 'none'}"],
+        ["coap://host/", "--credentials", str(tmp_path / "none.json")],
+    ):
+        context = FakeContext()
+        result = run(context, *args)
+        assert (result.code, result.out, context.requests) == (2, b"", [])
+        assert len(result.lines) == 1
+        assert args[-1].lstrip("@") in result.err
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "text"),
+    [
+        (error.ResolutionError("no address for 'host'"), 3, "no address for 'host'. Check the"),
+        (error.RequestTimedOut(), 3, "no answer. "),
+        (error.NoRequestInterface("no transport for coaps://"), 2, "no transport for coaps://."),
+        (error.ConToMulticast(), 2, "add --non"),
+        (error.ResourceChanged("changed again"), 1, "changed again"),
+    ],
+)
+def test_no_response(run: Run, problem: Exception, code: int, text: str) -> None:
+    result = run(FakeContext(problem), "coap://host/")
+    assert (result.code, result.out, len(result.lines)) == (code, b"", 1)
+    assert result.err.startswith("aiocoap-client: ")
+    assert text in result.err
+    assert ("coap://host/" in result.err) == isinstance(problem, error.HelpfulError)
+
+
+async def test_the_time_to_wait_is_over() -> None:
+    # A deadline that is in the past already.
+    with pytest.raises(error.TimeoutError, match="no answer within 0 seconds"):
+        await client._within(0, asyncio.get_running_loop().create_future())
+
+
+def test_ctrl_c_cancels_the_request() -> None:
+    context = FakeContext()
+
+    async def interrupted() -> None:
+        task = asyncio.create_task(
+            client.run_request(parse("coap://host/", "--observe"), context)  # type: ignore[arg-type]
+        )
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(interrupted())
+    assert context.observation.cancelled
+
+
+def test_credentials_are_handed_on_and_judged(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "c.json"
+    file.write_text(
+        '{"coaps://x/*": {"dtls": {"psk": {"hex": "01"}, "client-identity": {"hex": ""}}}}'
+    )
+    monkeypatch.setattr("aiocoap.cli.common.ROWS", {"udp6": None})
+    context = FakeContext(content())
+    result = run(context, "coap://host/", "--credentials", str(file))
+    assert (result.code, result.out) == (0, b"text")
+    assert result.lines == [
+        f"aiocoap-client: {file}: no transport can use DTLS keys yet; not used: 'coaps://x/*'"
+    ]
+    assert list(context.client_credentials) == ["coaps://x/*"]
+
+
+# Observation
+
+
+def test_an_observation_that_the_server_ends(run: Run) -> None:
+    context = FakeContext(content(b"1"), content(b"2"), content(b"3"), error.ObservationCancelled())
+    result = run(context, "coap://host/", "--observe")
+    assert (result.code, result.out) == (1, b"1\n2\n3\n")
+    assert result.lines == ["aiocoap-client: the server ended the observation"]
+    assert context.requests[0].opt.observe == 0
+    assert context.observation.cancelled
+
+
+def test_an_observation_that_just_ends(run: Run) -> None:
+    result = run(FakeContext(content(b"1"), content(b"2")), "coap://host/", "--observe")
+    assert (result.code, result.out) == (1, b"1\n2\n")
+
+
+def test_an_observation_that_ends_in_an_error(run: Run) -> None:
+    events = [content(b"2"), Message(code=NOT_FOUND), content(b"never")]
+    result = run(FakeContext(content(b"1"), *events), "coap://host/", "--observe")
+    assert (result.code, result.out, result.err) == (4, b"1\n2\n", "4.04 Not Found\n")
+
+
+def test_an_observation_that_breaks_off(run: Run) -> None:
+    context = FakeContext(content(b"1"), error.NetworkError("gone"))
+    result = run(context, "coap://host/", "--observe")
+    assert (result.code, result.out) == (3, b"1\n")
+    assert "gone" in result.err
+
+
+def test_no_observation(run: Run) -> None:
+    context = FakeContext(content(b"1"), error.NotObservable())
+    result = run(context, "coap://host/", "--observe")
+    assert (result.code, result.out) == (1, b"1\n")
+    assert "can not be observed" in result.err
+
+
+def test_an_error_instead_of_an_observation(run: Run) -> None:
+    context = FakeContext(Message(code=NOT_FOUND), error.NotObservable())
+    assert run(context, "coap://host/", "--observe").code == 4
+
+
+def test_changes_are_fed_to_a_command(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "changes"
+    context = FakeContext(content(b"first"), content(b"\x00one"), content(b"two"))
+    result = run(context, "coap://host/", "--observe-exec", f"cat >> '{file}'; echo >> '{file}'")
+    assert context.requests[0].opt.observe == 0
+    assert file.read_bytes() == b"\x00one\ntwo\n"
+    assert (result.code, result.out) == (1, b"first\n")
+
+
+def test_commands_that_fail_and_do_not_read(run: Run) -> None:
+    context = FakeContext(content(b"first"), content(b"x" * 1000000), content(b"y"))
+    result = run(context, "coap://host/", "--observe-exec", "exit 3")
+    assert result.lines[:2] == ["aiocoap-client: --observe-exec 'exit 3' ended with 3"] * 2
+
+
+def test_errors_are_not_fed_to_the_command(run: Run) -> None:
+    context = FakeContext(content(b"first"), Message(code=NOT_FOUND))
+    result = run(context, "coap://host/", "--observe-exec", "echo no")
+    assert (result.code, result.out, result.err) == (4, b"first\n", "4.04 Not Found\n")
+
+
+async def test_cancelling_ends_the_command(tmp_path: Path) -> None:
+    fifo = tmp_path / "started"
+    os.mkfifo(fifo)
+    feeding = asyncio.create_task(client._feed(f"exec 3> '{fifo}'; exec cat <&3 3<&-", b""))
+    # Opening it waits until the command has got so far; it then waits for input for good.
+    with await asyncio.to_thread(open, fifo, "rb") as started:
+        feeding.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await feeding
+        assert started.read() == b""
+
+
+# Logging
+
+
+def test_verbosity(run: Run) -> None:
+    for args, level in (
+        ([], logging.WARNING),
+        (["-v"], logging.INFO),
+        (["-vv"], logging.DEBUG),
+        (["-vvv"], logging.DEBUG),
+        (["-q"], logging.ERROR),
+        (["-vq"], logging.WARNING),
+        (["-qqq"], logging.CRITICAL),
+    ):
+        run(FakeContext(content()), "coap://host/", *args)
+        assert logging.getLogger("coap").level == level
+
+
+def test_log_lines_are_readable_and_harmless(run: Run) -> None:
+    context = FakeContext(content(b"1", location_path=("\x1b[2J",)), content(b"2"))
+    result = run(context, "coap://host/a", "-v", "--observe")
+    assert result.out == b"1\n2\n"
+    sent, received, notified = [line for line in result.lines if " INFO " in line]
+    assert "Sending GET coap://host/a" in sent
+    assert "URI_PATH: a" in sent
+    assert "Received 2.05 Content" in received
+    assert "Notified: 2.05 Content" in notified
+    assert "\x1b" not in result.err
+
+
+# The program
+
+
+@pytest.fixture
+def context(monkeypatch: pytest.MonkeyPatch) -> FakeContext:
+    """Have the program use a fake context."""
+    context = FakeContext(content())
+
+    async def create() -> FakeContext:
+        if isinstance(context.answer, OSError | ValueError | error.NetworkError):
+            raise context.answer
+        return context
+
+    monkeypatch.setattr(Context, "create_client_context", create)
+    return context
+
+
+def exit_of(*args: str) -> int:
+    with pytest.raises(SystemExit) as leaving:
+        client.sync_main(args)
+    assert isinstance(leaving.value.code, int)
+    return leaving.value.code
+
+
+def test_the_program(context: FakeContext, capfd: pytest.CaptureFixture[str]) -> None:
+    assert exit_of("coap://host/") == 0
+    assert capfd.readouterr().out == "text"
+    assert context.is_shut_down
+
+
+async def test_the_coroutine(context: FakeContext) -> None:
+    assert await client.main(["coap://host/"]) == 0
+    with pytest.raises(client.UsageError, match="--interactive"):
+        await client.main(["--interactive"])
+
+
+def test_the_interactive_program(context: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "interact", lambda options, *_: 17 if options.interactive else 1)
+    assert exit_of("--interactive") == 17
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "text"),
+    [
+        (ValueError("there is no transport 'x'"), 2, "AIOCOAP_CLIENT_TRANSPORT: there is no"),
+        (error.NetworkError("no sockets left"), 3, "no sockets left"),
+    ],
+)
+def test_contexts_that_can_not_be_created(
+    context: FakeContext,
+    capsys: pytest.CaptureFixture[str],
+    problem: Exception,
+    code: int,
+    text: str,
+) -> None:
+    context.answer = problem
+    assert exit_of("coap://host/") == code
+    assert text in capsys.readouterr().err
+
+
+def test_ctrl_c(context: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client, "_run", interrupted)
+    assert exit_of("coap://host/") == 130
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "text"),
+    [
+        (BrokenPipeError(32, "Broken pipe"), 141, ""),
+        (OSError(28, "No space left on device"), 1, "can not write the response: No space left"),
+    ],
+)
+def test_output_that_can_not_be_written(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    problem: OSError,
+    code: int,
+    text: str,
+) -> None:
+    def full(*_: object) -> None:
+        raise problem
+
+    redirected = []
+    monkeypatch.setattr(client, "_run", full)
+    monkeypatch.setattr(os, "dup2", lambda *ends: redirected.append(ends))
+    assert exit_of("coap://host/") == code
+    assert text in capsys.readouterr().err
+    # Standard output is taken out of the way, or Python would complain at its exit.
+    ((opened, replaced),) = redirected
+    assert replaced == 1
+    os.close(opened)
+
+
+def test_no_standard_output(context: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(OSError, match="standard output is closed"):
+        asyncio.run(client.main(["coap://host/"]))
