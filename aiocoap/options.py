@@ -37,7 +37,32 @@ from .optiontypes import (
 
 __all__ = ["Options"]
 
-_Occurrence = bytes | OptionType
+
+class _Seen:
+    """An occurrence that came as bytes and was asked for as an object.
+
+    The bytes stay what they were (an overlong number, say, remains unacceptable) until the object
+    is given another value.
+    """
+
+    __slots__ = ("option", "raw", "value")
+
+    def __init__(self, option: OptionType, raw: bytes) -> None:
+        self.option = option
+        self.raw = raw
+        self.value = option.value
+
+    def encode(self) -> bytes:
+        """Return the value as it goes on the wire."""
+        return self.raw if self.option.value == self.value else self.option.encode()
+
+    def copy(self) -> _Seen:
+        """Return an occurrence that can be changed without changing this one."""
+        raw = self.encode()
+        return _Seen(OptionNumber(self.option.number).create_option(decode=raw), raw)
+
+
+_Occurrence = bytes | OptionType | _Seen
 
 # What the rules need of a critical option's row, looked up for every option of every request:
 # least and greatest length, repeatable, is text.
@@ -556,15 +581,16 @@ class Options:
         occurrences = self._values.get(int(number))
         if occurrences is None:
             return []
-        objects = [
-            OptionNumber(number).create_option(decode=occurrence)
+        create = OptionNumber(number).create_option
+        seen = [
+            _Seen(create(decode=occurrence), occurrence)
             if isinstance(occurrence, bytes)
             else occurrence
             for occurrence in occurrences
         ]
         self._values = values = _Table(self._values)
-        values[int(number)] = tuple(objects)
-        return objects
+        values[int(number)] = seen
+        return [one.option if isinstance(one, _Seen) else one for one in seen]
 
     def option_list(self) -> list[OptionType]:
         """Return all options as objects, in the order of their numbers."""
@@ -692,9 +718,11 @@ class Options:
         for number in sorted(self._values):
             name = OptionNumber(number)
             row = REGISTRY.get(number)
-            options = [name.create_option(decode=_raw(o)) for o in self._values[number]]
+            options = [str(name.create_option(decode=_raw(o))) for o in self._values[number]]
             separator = " / " if row is not None and row.repeatable else ", "
-            shown.append(f"{name}: {separator.join(map(str, options))}")
+            # What a stranger sends must not be able to begin a line in a log.
+            values = [text if text.isprintable() else repr(text) for text in options]
+            shown.append(f"{name}: {separator.join(values)}")
         return f"<aiocoap.options.Options at {id(self):#x}: {', '.join(shown) or 'empty'}>"
 
 
