@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .._faults import NetworkError
 from ..numbers.constants import EXCHANGE_LIFETIME
@@ -80,10 +80,9 @@ class _Connection(asyncio.DatagramProtocol):
         self._time = loop.time
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
+        self.transport = cast("asyncio.DatagramTransport", transport)
         if hasattr(transport, "max_size"):
             transport.max_size = MAX_DATAGRAM_SIZE
-        self.transport = transport
         sockname = transport.get_extra_info("sockname")
         self.local = (host_of_sockaddr(sockname), sockname[1])
 

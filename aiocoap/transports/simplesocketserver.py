@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .. import defaults
 from ..util import hostportjoin
@@ -74,10 +74,9 @@ class _OneSocket(asyncio.DatagramProtocol, SocketPool):
         self.local: tuple[str, int] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
+        self._transport = cast("asyncio.DatagramTransport", transport)
         if hasattr(transport, "max_size"):
             transport.max_size = MAX_DATAGRAM_SIZE
-        self._transport = transport
         sockname = transport.get_extra_info("sockname")
         self.local = (host_of_sockaddr(sockname), sockname[1])
 
