@@ -1,0 +1,587 @@
+"""The token floor: requests become pipes, and responses find theirs.
+
+Here live :class:`TokenManager`, one for each transport of a context, and the name
+:class:`PlumbingRequest`, under which the pipe is documented.
+
+The room knows no types, no Message IDs and no blocks; which request a response belongs to is
+decided in :mod:`aiocoap.sansio.matching`.
+
+RFC 7252 sections 5.3 (matching), 5.4.1 (critical options in responses) and 8.2 (multicast), RFC
+7641 sections 3.6 and 4.1 (the token of an observation), RFC 7967 (responses that are not sent).
+
+Waiting
+-------
+
+A request that nothing comes back for ends in :class:`~aiocoap.error.RequestTimedOut` after
+REQUEST_TIMEOUT.  The time counts from when the request has left for the network: one that is
+queued because of NSTART others to the same endpoint is looked at now and then, and its time
+begins at the first look that finds it gone.  For a confirmable request that nobody acknowledges
+the message layer's own end of patience comes first (MAX_TRANSMIT_WAIT from the first
+transmission, at the latest).  An acknowledgement does not begin the time anew, as this floor
+does not see any; where only the last transmission was received, there are still MAX_TRANSMIT_WAIT
+less MAX_TRANSMIT_SPAN to answer it, 48 seconds with the default parameters.  The first response
+ends the waiting: observations and multicast requests stay open as long as somebody listens.
+
+Bounds
+------
+
+Strangers can make the tables of incoming requests grow.  There are at most ``MAX_INCOMING``
+requests in work; what is beyond is answered by 5.03.  At most ``MAX_OBSERVERS`` of them may stay
+open after the first response; the others are answered once, without Observe, which tells the
+client that it is not observing (RFC 7641 section 4.1).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from . import error, interfaces
+from .address import EndpointAddress
+from .message import Message
+from .numbers.codes import Code
+from .numbers.optionnumbers import OptionNumber
+from .pipe import Phase, Pipe, PlumbingRequest
+from .sansio.deadlines import Deadlines
+from .sansio.matching import Matching
+from .sansio.observation import is_notification
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, TimerHandle
+    from logging import Logger
+    from typing import Protocol
+
+    from .credentials import CredentialsMap
+    from .numbers.constants import TransportTuning
+
+    class _Context(Protocol):
+        """What is used of a context, which stands two floors above."""
+
+        loop: AbstractEventLoop
+        log: Logger
+        transport_tuning: TransportTuning
+        client_credentials: CredentialsMap
+
+        def render_to_plumbing_request(self, plumbing_request: Pipe) -> None: ...
+
+
+__all__ = ["PlumbingRequest", "TokenManager"]
+
+MAX_INCOMING = 16_384
+"""Number of incoming requests that may be in work at the same time."""
+
+MAX_OBSERVERS = 8_192
+"""Number of incoming requests that may stay open after their first response."""
+
+MAX_ENCODING_ERRORS = 20
+"""Number of responses that can not be encoded that go to the log in a minute at most."""
+
+_QUEUE_LOOKS = 8
+# How often in REQUEST_TIMEOUT a request is looked at while it is queued.
+
+_PREPARING, _OPEN, _ENDED = Phase.PREPARING, Phase.OPEN, Phase.ENDED
+_EMPTY = Code.EMPTY
+_OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
+
+# The critical options of responses that somebody above acts on.
+_is_handled = frozenset(
+    (OptionNumber.BLOCK1, OptionNumber.BLOCK2, OptionNumber.OSCORE)
+).__contains__
+
+
+class _Sent:
+    """A request of ours that waits for responses."""
+
+    __slots__ = (
+        "_manager",
+        "deadline",
+        "is_answered",
+        "is_group",
+        "observes",
+        "pipe",
+        "stop",
+        "timeout",
+        "token",
+        "was_queued",
+    )
+
+    def __init__(self, manager: TokenManager, pipe: Pipe, token: bytes, is_group: bool) -> None:
+        self._manager = manager
+        self.pipe = pipe
+        self.token = token
+        self.is_group = is_group
+        opt = pipe.request.opt
+        self.observes = _OBSERVE in opt and opt.observe == 0
+        self.is_answered = False
+        # What the floor below gave to stop the transmission.
+        self.stop: Callable[[], None] | None = None
+        self.timeout = 0.0
+        self.deadline: float | None = None
+        self.was_queued = False
+
+    def is_queued(self) -> bool:
+        """Whether the message floor keeps the request back.
+
+        It gives a message its ID when it leaves, and where there are no Message IDs there is
+        no queue, and nothing to stop either.
+        """
+        return self.pipe.request.mid is None and self.stop is not None
+
+    def reject(self) -> None:
+        """The peer answered the message with a Reset."""
+        self.pipe.add_exception(error.MessageError("the peer rejected the request"))
+
+    def settle(self) -> None:
+        """Stop to send, and to wait for the first response."""
+        self._manager.timers.discard(self)
+        stop, self.stop = self.stop, None
+        if stop is not None:
+            stop()
+
+    def end(self) -> None:
+        """Nobody waits for responses any more."""
+        self._manager.outgoing_requests.remove(self.token)
+        self.settle()
+
+
+class _Received(Pipe):
+    """An incoming request, and the way of its responses to the network.
+
+    The client's interest takes the place of the callback that others would put on: it lasts
+    until the last response, or until :meth:`end`.
+    """
+
+    __slots__ = ("_latest", "_manager", "_stop_earlier", "_stop_latest", "is_observing", "key")
+
+    # Set by begin: the last notification as long as it may have to be stopped, and how to stop
+    # it and the one before.
+    _latest: Message | None
+    _stop_latest: Callable[[], None] | None
+    _stop_earlier: Callable[[], None] | None
+
+    def __init__(self, manager: TokenManager, request: Message, key: _Key) -> None:
+        super().__init__(request, manager.log)
+        self._manager = manager
+        self.key = key
+        self.is_observing = False
+
+    def add_response(self, response: Message, is_last: bool = False) -> None:
+        """Send a response to the client.
+
+        Args:
+            response: A message with a code; EMPTY only acknowledges the request.
+            is_last: Whether there will be no other.
+        """
+        if self._phase is _ENDED:
+            return
+        manager = self._manager
+        if is_last and not self.is_observing and not self._callbacks:
+            self._phase = _ENDED
+            del manager.incoming_requests[self.key]
+            manager.send_response(self.request, response)
+            self._run_end_callbacks()
+            return
+        self._phase = _OPEN
+        if not is_last and response.code:
+            is_last = not (self.is_observing or manager.begin_observation(self, response))
+        self._supersede()
+        monitor = None if is_last or not response.code else self.end
+        sent, stop = manager.send_response(self.request, response, monitor)
+        if sent is not response:
+            # What was to be sent could not be, and an error took its place.
+            is_last, response = True, sent
+        if is_last:
+            self._finish()
+        elif response.code:
+            self._latest, self._stop_latest = response, stop
+        self._tell(response, is_last)
+        if is_last:
+            self._run_end_callbacks()
+
+    def add_exception(self, exception: BaseException) -> None:
+        """Send an exception to the client: as the response that it renders to, or as 5.00.
+
+        Args:
+            exception: Usually an :class:`aiocoap.error.RenderableError`.
+        """
+        if self._phase is _ENDED:
+            return
+        try:
+            if not isinstance(exception, error.RenderableError):
+                raise exception
+            response = exception.to_message()
+        except Exception as problem:
+            self._manager.log_failure("Request %r failed", self.request, problem)
+            response = Message(code=Code.INTERNAL_SERVER_ERROR)
+        self.add_response(response, True)
+
+    def end(self) -> None:
+        """The client does not wait any more, or can not be reached."""
+        if self._phase is _ENDED:
+            return
+        if self.is_observing:
+            for stop in (self._stop_earlier, self._stop_latest):
+                if stop is not None:
+                    stop()
+        self._finish()
+        self._tell(None, True)
+        self._run_end_callbacks()
+
+    def begin(self) -> None:
+        """Stay open after the first response."""
+        self.is_observing = True
+        self._latest = self._stop_latest = self._stop_earlier = None
+
+    def _supersede(self) -> None:
+        """Make room for a notification.
+
+        One that is still queued is not sent at all: states may be skipped (RFC 7641 section
+        4.5.1).  One that is in retransmission goes on: what takes its place there has to keep
+        its attempts and its timing (section 4.5.2).
+        """
+        if not self.is_observing or self._stop_latest is None:
+            return
+        assert self._latest is not None  # they are set together
+        if self._latest.mid is None:
+            self._stop_latest()
+        else:
+            self._stop_earlier = self._stop_latest
+        self._latest = self._stop_latest = None
+
+    def _finish(self) -> None:
+        self._phase = _ENDED
+        self._manager.forget(self)
+
+    def _tell(self, response: Message | None, is_last: bool) -> None:
+        """Tell the onlookers, if there are any."""
+        if not self._callbacks:
+            return
+        event = Pipe.Event(response, None, is_last)
+        callbacks, self._callbacks = self._callbacks, []
+        kept = [entry for entry in callbacks if entry[0](event) and not is_last]
+        self._callbacks = kept + self._callbacks
+
+    def _check_interest(self) -> None:
+        """The client's interest is none of the callbacks'."""
+
+
+_Key = tuple[bytes, EndpointAddress]
+
+
+class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
+    """The requests of one transport: those of our own, and those of others.
+
+    Args:
+        context: The context; it answers requests, and has loop, log, tuning and credentials.
+
+    Attributes:
+        token_interface: The floor below, set when the house is put together.
+        outgoing_requests: Unfinished requests of our own, a
+            :class:`~aiocoap.sansio.matching.Matching` by token and remote.
+        incoming_requests: Unfinished requests of others, by token and remote.
+    """
+
+    token_interface: interfaces.TokenInterface
+
+    def __init__(self, context: _Context) -> None:
+        self.context = context
+        self.log = context.log
+        self._loop = context.loop
+        self.outgoing_requests: Matching[_Sent] = Matching(os.urandom)
+        self.incoming_requests: dict[_Key, _Received] = {}
+        # Those of the incoming that stay open, by where they came from.
+        self._observers: dict[EndpointAddress, set[_Received]] = {}
+        self._observer_count = 0
+        self.timers: Deadlines[_Sent] = Deadlines()
+        self._timer: TimerHandle | None = None
+        self._wake = float("inf")
+        self._failures = 0
+        self._failure_minute = 0.0
+        self._is_shut_down = False
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__}, {len(self.outgoing_requests)} outgoing and "
+            f"{len(self.incoming_requests)} incoming request(s), "
+            f"over {getattr(self, 'token_interface', None)!r}>"
+        )
+
+    @property
+    def client_credentials(self) -> CredentialsMap:
+        """What to authenticate with as a client."""
+        return self.context.client_credentials
+
+    @property
+    def bound_address(self) -> tuple[str, int] | None:
+        """Host and port that requests can be sent to from outside, or None where there is none."""
+        return self.token_interface.bound_address
+
+    async def fill_or_recognize_remote(self, message: Message) -> bool:
+        """Make the message's remote an address of this transport, if it is for it.
+
+        Args:
+            message: A request.
+
+        Returns:
+            Whether ``message.remote`` is an address of this transport now.
+
+        Raises:
+            ResolutionError: The name can not be resolved.
+            NetworkError: No connection can be made.
+        """
+        return await self.token_interface.fill_or_recognize_remote(message)
+
+    async def shutdown(self) -> None:
+        """Close for good; every open pipe ends, those of our own with ``LibraryShutdown``."""
+        self._is_shut_down = True
+        for sent in self.outgoing_requests:
+            sent.pipe.add_exception(error.LibraryShutdown())
+        for received in list(self.incoming_requests.values()):
+            received.end()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await self.token_interface.shutdown()
+
+    # Requests of others
+
+    def process_request(self, request: Message) -> None:
+        """Have a request answered by the context.
+
+        One with the token of another that is still open takes its place (RFC 7641 section 4.1:
+        it is the same entry in the list of observers).
+
+        Args:
+            request: A request that is no duplicate.
+        """
+        incoming = self.incoming_requests
+        key = (request.token, request.remote)
+        if len(incoming) >= MAX_INCOMING and key not in incoming:
+            self._refuse(request)
+            return
+        pipe = _Received(self, request, key)  # type: ignore[arg-type]
+        present = incoming.setdefault(pipe.key, pipe)
+        if present is not pipe:
+            present.end()
+            incoming[pipe.key] = pipe
+        self.context.render_to_plumbing_request(pipe)
+
+    def _refuse(self, request: Message) -> None:
+        """Answer a request that there is no room for (RFC 7252 section 5.9.3.4)."""
+        refusal = Message(code=Code.SERVICE_UNAVAILABLE)
+        assert request.remote is not None  # incoming messages have one
+        suppressed = (request.opt.no_response or 0) & 16
+        if request.remote.is_multicast_locally or suppressed:
+            refusal = Message(code=_EMPTY)
+        self.send_response(request, refusal)
+
+    def send_response(
+        self, request: Message, response: Message, monitor: Callable[[], None] | None = None
+    ) -> tuple[Message, Callable[[], None] | None]:
+        """Send a response to where its request came from.
+
+        Args:
+            request: The request.
+            response: The response, or what only acknowledges the request.
+            monitor: Called if the client rejects the response.
+
+        Returns:
+            What was sent (5.00, where the response can not be encoded), and how to stop it.
+        """
+        response.request = request
+        response.remote = request.remote.as_response_address()  # type: ignore[union-attr]
+        response.token = request.token
+        try:
+            return response, self.token_interface.send_message(response, monitor)
+        except (ValueError, TypeError) as problem:
+            self.log_failure("Response %r can not be sent", response, problem)
+        substitute = Message(code=Code.INTERNAL_SERVER_ERROR, token=request.token)
+        substitute.request, substitute.remote = request, response.remote
+        return substitute, self.token_interface.send_message(substitute, None)
+
+    def log_failure(self, text: str, about: object, problem: BaseException) -> None:
+        """Log a bug of whoever answers requests, unless strangers make it happen all the time.
+
+        Args:
+            text: Format string with one place.
+            about: What goes there.
+            problem: What was raised.
+        """
+        minute = self._loop.time() // 60
+        if minute != self._failure_minute:
+            self._failure_minute, self._failures = minute, 0
+        self._failures += 1
+        if self._failures <= MAX_ENCODING_ERRORS:
+            self.log.error(text, about, exc_info=problem)
+        elif self._failures == MAX_ENCODING_ERRORS + 1:
+            self.log.error("More responses fail; no more of them are logged in this minute")
+
+    def begin_observation(self, pipe: _Received, response: Message) -> bool:
+        """Keep an incoming request open after its first response, if there is room.
+
+        Args:
+            pipe: The request.
+            response: Its first response; without room it becomes one to a plain request.
+
+        Returns:
+            Whether there is room.
+        """
+        if self._observer_count >= MAX_OBSERVERS:
+            response.opt.observe = None
+            return False
+        self._observer_count += 1
+        pipe.begin()
+        self._observers.setdefault(pipe.key[1], set()).add(pipe)
+        return True
+
+    def forget(self, pipe: _Received) -> None:
+        """Take an incoming request out of all tables."""
+        del self.incoming_requests[pipe.key]
+        if pipe.is_observing:
+            self._observer_count -= 1
+            remote = pipe.key[1]
+            observers = self._observers[remote]
+            observers.discard(pipe)
+            if not observers:
+                del self._observers[remote]
+
+    # Requests of our own
+
+    def next_token(self) -> bytes:
+        """Return a token that no unfinished request has, and that none had for long."""
+        return self.outgoing_requests.next_token()
+
+    def request(self, request: Pipe) -> None:
+        """Send a pipe's request, and put into the pipe what comes back.
+
+        Token and Message ID of the message are set.
+
+        Args:
+            request: A pipe; the remote of its request is an address of this transport.
+        """
+        if self._is_shut_down:
+            request.add_exception(error.LibraryShutdown())
+            return
+        message = request.request
+        remote = message.remote
+        assert remote is not None  # it has been filled in
+        matching = self.outgoing_requests
+        message.token = token = matching.next_token()
+        message.mid = None
+        is_group = remote.is_multicast
+        sent = _Sent(self, request, token, is_group)
+        matching.add(token, None if is_group else remote, sent)
+        request.on_interest_end(sent.end)
+        if request.phase is _ENDED:
+            return
+        try:
+            sent.stop = self.token_interface.send_message(message, sent.reject)
+        except (ValueError, TypeError) as problem:
+            failure = error.Error(f"the request can not be sent: {problem}")
+            failure.__cause__ = problem
+            request.add_exception(failure)
+            return
+        tuning = message.transport_tuning or self.context.transport_tuning
+        sent.timeout = timeout = tuning.REQUEST_TIMEOUT
+        if sent.is_queued():
+            sent.was_queued = True
+            timeout /= _QUEUE_LOOKS
+        deadline = self._loop.time() + timeout
+        self.timers.add(sent, deadline)
+        if deadline < self._wake:
+            self._arm(deadline)
+
+    def _arm(self, deadline: float) -> None:
+        """Set the one timer.
+
+        It is not set back when the request that it was for is done: it looks for the next one
+        when it goes off.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake = deadline
+        self._timer = self._loop.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        """Give up the requests that have waited for too long."""
+        self._timer = None
+        # A loop may wake its timers early, by its clock's resolution.
+        now, self._wake = self._wake, float("inf")
+        now = max(now, self._loop.time())
+        for sent in list(self.timers.pop_due(now)):
+            if sent.is_queued():
+                sent.was_queued = True
+                self.timers.add(sent, now + sent.timeout / _QUEUE_LOOKS)
+            elif sent.was_queued:
+                sent.was_queued = False
+                self.timers.add(sent, now + sent.timeout)
+            else:
+                sent.pipe.add_exception(
+                    error.RequestTimedOut(f"no response within {sent.timeout:g} seconds")
+                )
+        deadline = self.timers.next_deadline()
+        if deadline is not None and not self._is_shut_down:
+            self._arm(deadline)
+
+    def process_response(self, response: Message) -> bool:
+        """Put a response into the pipe of its request.
+
+        Args:
+            response: A message with a response code.
+
+        Returns:
+            False where nobody waits for it, or where it has a critical option that nobody acts
+            on: then it is to be rejected.
+
+        RFC 7252 sections 5.3.2 and 5.4.1.
+        """
+        sent = self.outgoing_requests.find(response.token, response.remote)  # type: ignore[arg-type]
+        if sent is None:
+            self.log.debug("Nobody waits for %r", response)
+            return False
+        refused = response.opt.unusable_critical(_is_handled)
+        if refused:
+            self.log.debug("Option %d of %r is critical and unknown", refused, response)
+            return False
+        pipe = sent.pipe
+        response.request = pipe.request
+        is_last = not (sent.is_group or (sent.observes and is_notification(response)))
+        if not (is_last or sent.is_answered):
+            sent.is_answered = True
+            sent.settle()
+        pipe.add_response(response, is_last)
+        return True
+
+    # Trouble
+
+    def dispatch_error(self, errno: int | Exception, remote: EndpointAddress) -> None:
+        """Take note that nothing will come from an endpoint any more.
+
+        Our requests to it fail, and its observations end.  What it asked for and what is being
+        worked on is finished; if the endpoint comes back, it may ask for the result.
+
+        Args:
+            errno: An exception, or an error number of the operating system.
+            remote: The endpoint.
+        """
+        waiting = self.outgoing_requests.waiting_for(remote)
+        if waiting:
+            problem = _network_error(errno)
+            for sent in waiting:
+                sent.pipe.add_exception(problem)
+        for received in list(self._observers.get(remote, ())):
+            received.end()
+
+
+def _network_error(problem: int | Exception) -> error.Error:
+    """Return what a request fails with; what it stems from is its cause."""
+    if isinstance(problem, int):
+        problem = OSError(problem, os.strerror(problem))
+    if isinstance(problem, error.Error):
+        return problem
+    failure = error.NetworkError(
+        problem.strerror or str(problem) if isinstance(problem, OSError) else str(problem)
+    )
+    failure.__cause__ = problem
+    return failure
