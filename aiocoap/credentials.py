@@ -31,6 +31,15 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ._credentialdata import (
+    CredentialsLoadError,
+    byte_setting,
+    load_json_object,
+    read_file,
+    to_filename,
+    to_identity,
+    to_psk,
+)
 from ._faults import IncompleteUrlError, MalformedUrlError
 from .message import Message
 from .requesturi import compose, decompose
@@ -54,16 +63,9 @@ __all__ = [
 MAX_NESTING = 8
 """Levels of lists in lists, and of references to references, that an entry may have."""
 
-MAX_FILE_SIZE = 1 << 20
-"""Largest file in bytes that an entry may point to."""
-
 # Labels of header parameters in COSE (RFC 9052 section 3.1, RFC 8613 section 5.1).
 _COSE_KID = 4
 _COSE_KID_CONTEXT = 10
-
-
-class CredentialsLoadError(ValueError):
-    """Data do not describe credentials; the text says which entry is wrong, and why."""
 
 
 class CredentialsMissingError(RuntimeError):
@@ -90,15 +92,7 @@ class CredentialReference:
         Raises:
             CredentialsMissingError: There is none under the label, or labels go round in a circle.
         """
-        entry: Any = self
-        for _ in range(MAX_NESTING):
-            if not isinstance(entry, CredentialReference):
-                return entry
-            try:
-                entry = entry.map[entry.target]
-            except KeyError:
-                raise CredentialsMissingError(f"no credentials labelled {entry.target!r}") from None
-        raise CredentialsMissingError(f"the label {self.target!r} leads nowhere")
+        return _follow(self, None)
 
     def as_dtls_psk(self) -> tuple[bytes, bytes]:
         """Return identity and key of the entry that is meant.
@@ -110,6 +104,27 @@ class CredentialReference:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.target!r}>"
+
+
+def _follow(reference: CredentialReference, known: Mapping[str, Any] | None) -> Any:
+    """Return the entry that a reference leads to in the end.
+
+    Args:
+        reference: Where to begin.
+        known: Entries to look labels up in; None takes each reference's own map.
+
+    Raises:
+        CredentialsMissingError: There is none under the label, or labels go round in a circle.
+    """
+    entry: Any = reference
+    for _ in range(MAX_NESTING):
+        if not isinstance(entry, CredentialReference):
+            return entry
+        try:
+            entry = (entry.map if known is None else known)[entry.target]
+        except KeyError:
+            raise CredentialsMissingError(f"no credentials labelled {entry.target!r}") from None
+    raise CredentialsMissingError(f"the label {reference.target!r} leads nowhere")
 
 
 class _Listish(list[Any]):
@@ -259,7 +274,7 @@ def construct_oscore(contextfile: str) -> OscoreEntry:
         if not os.path.exists(path):
             continue
         found = True
-        part = _load_json_object(path)
+        part = load_json_object(path)
         twice = settings.keys() & part.keys()
         if twice:
             raise CredentialsLoadError(f"{path!r}: {min(twice)!r} is in settings.json already")
@@ -269,131 +284,16 @@ def construct_oscore(contextfile: str) -> OscoreEntry:
             f"{contextfile!r} has neither a settings.json nor a secrets.json"
         )
     try:
-        _byte_setting(settings, "secret")
-        sender_id = _byte_setting(settings, "sender-id")
-        recipient_id = _byte_setting(settings, "recipient-id")
+        byte_setting(settings, "secret")
+        sender_id = byte_setting(settings, "sender-id")
+        recipient_id = byte_setting(settings, "recipient-id")
         if "id-context_hex" in settings or "id-context_ascii" in settings:
-            id_context = _byte_setting(settings, "id-context")
+            id_context = byte_setting(settings, "id-context")
         else:
             id_context = None
     except CredentialsLoadError as problem:
         raise CredentialsLoadError(f"{contextfile!r}: {problem}") from None
     return OscoreEntry(contextfile, sender_id, recipient_id, id_context)
-
-
-def _read_file(path: str) -> bytes:
-    """Return the content of a file.
-
-    Raises:
-        CredentialsLoadError: It can not be read, or should not.
-    """
-    import os.path
-
-    try:
-        # A pipe or a device would keep the program waiting.
-        if not os.path.isfile(path):
-            raise CredentialsLoadError(f"{path!r} is no file")
-        if os.path.getsize(path) > MAX_FILE_SIZE:
-            raise CredentialsLoadError(f"{path!r} is larger than {MAX_FILE_SIZE} bytes")
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as problem:
-        raise CredentialsLoadError(f"{path!r}: {problem.strerror}") from None
-
-
-def _load_json_object(path: str) -> dict[str, Any]:
-    """Return the content of a file of JSON.
-
-    Raises:
-        CredentialsLoadError: It can not be read, or is no object.
-    """
-    import json
-
-    content = _read_file(path)
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        # The decoder's text quotes the place, which may be a key's.
-        raise CredentialsLoadError(f"{path!r} is no JSON") from None
-    if not isinstance(value, dict):
-        raise CredentialsLoadError(f"{path!r}: the outermost value is no object")
-    return value
-
-
-def _byte_setting(settings: dict[str, Any], name: str) -> bytes:
-    """Return a setting of bytes, which has ``_hex`` or ``_ascii`` behind its name.
-
-    Raises:
-        CredentialsLoadError: It is not there, is there twice or is malformed.
-    """
-    forms = [form for form in ("hex", "ascii") if f"{name}_{form}" in settings]
-    if len(forms) != 1:
-        raise CredentialsLoadError(f"needs one of {name}_hex and {name}_ascii")
-    key = f"{name}_{forms[0]}"
-    try:
-        return _bytes({forms[0]: settings[key]})
-    except CredentialsLoadError as problem:
-        raise CredentialsLoadError(f"{key}: {problem}") from None
-
-
-def _bytes(item: object) -> bytes:
-    """Return bytes from their form in a credentials file.
-
-    Raises:
-        CredentialsLoadError: It is none; the text does not repeat it.
-    """
-    if isinstance(item, bytes):
-        return item
-    if isinstance(item, dict) and len(item) == 1:
-        ((form, text),) = item.items()
-        if isinstance(text, str):
-            if form == "ascii":
-                if text.isascii():
-                    return text.encode("ascii")
-                raise CredentialsLoadError("has characters that are not ASCII")
-            if form == "hex":
-                try:
-                    return bytes.fromhex(text)
-                except ValueError:
-                    raise CredentialsLoadError("is no hexadecimal text") from None
-    raise CredentialsLoadError('needs to be bytes, written as {"ascii": "…"} or {"hex": "…"}')
-
-
-def _text(item: object) -> str:
-    """Return a text that can be a file name.
-
-    Raises:
-        CredentialsLoadError: It is none.
-    """
-    if not isinstance(item, str):
-        raise CredentialsLoadError("needs to be text")
-    if "\0" in item or not item.isprintable() or not item:
-        raise CredentialsLoadError("can not be the name of a file")
-    return item
-
-
-def _psk(item: object) -> bytes:
-    """Return a key.
-
-    Raises:
-        CredentialsLoadError: It is none.
-    """
-    key = _bytes(item)
-    if not key:
-        raise CredentialsLoadError("is empty")
-    return key
-
-
-def _identity(item: object) -> bytes:
-    """Return an identity, which libraries take for a text that ends at the first zero.
-
-    Raises:
-        CredentialsLoadError: It is none.
-    """
-    identity = _bytes(item)
-    if b"\0" in identity:
-        raise CredentialsLoadError("has a zero byte inside")
-    return identity
 
 
 def _tlscert(certfile: str) -> TLSCert:
@@ -402,16 +302,16 @@ def _tlscert(certfile: str) -> TLSCert:
     Raises:
         CredentialsLoadError: There is no certificate in it.
     """
-    if b"-----BEGIN CERTIFICATE-----" not in _read_file(certfile):
+    if b"-----BEGIN CERTIFICATE-----" not in read_file(certfile):
         raise CredentialsLoadError(f"{certfile!r} has no certificate in PEM form")
     return TLSCert(certfile)
 
 
 # Kinds of entries: what makes one, and what reads each of its members.
 _KINDS: dict[str, tuple[Callable[..., Any], dict[str, Callable[[object], Any]]]] = {
-    "dtls": (DTLS, {"psk": _psk, "client-identity": _identity}),
-    "tlscert": (_tlscert, {"certfile": _text}),
-    "oscore": (construct_oscore, {"contextfile": _text}),
+    "dtls": (DTLS, {"psk": to_psk, "client-identity": to_identity}),
+    "tlscert": (_tlscert, {"certfile": to_filename}),
+    "oscore": (construct_oscore, {"contextfile": to_filename}),
 }
 _LISTS: dict[str, type[_Listish]] = {"any-of": AnyOf, "all-of": AllOf}
 
@@ -446,12 +346,11 @@ class CredentialsMap(dict[str, Any]):
                 new[key] = self._entry(item, 0)
             except CredentialsLoadError as problem:
                 raise CredentialsLoadError(f"{key!r}: {problem}") from None
-        known = CredentialsMap(self)
-        known.update(new)
+        known = {**self, **new}
         for key, entry in new.items():
             for reference in _references(entry):
                 try:
-                    CredentialReference(reference.target, known).resolve()
+                    _follow(reference, known)
                 except CredentialsMissingError as problem:
                     raise CredentialsLoadError(f"{key!r}: {problem}") from None
         self.update(new)
@@ -675,15 +574,16 @@ def _normalized(pattern: str) -> str:
     Those are in lower case, without the default port and with addresses in their usual form.
     """
     scheme, separator, rest = pattern.partition("://")
-    authority, slash, path = rest.partition("/")
-    if not separator or "*" in scheme or "*" in authority:
+    authority, _, path = rest.partition("/")
+    if not separator or not authority or any(c in scheme + authority for c in "*?#"):
         return pattern
     try:
         parts = decompose(f"{scheme}://{authority}")
         root = compose(parts.scheme, parts.hostinfo, parts.uri_host, None, (), ())
     except (IncompleteUrlError, MalformedUrlError):
         return pattern
-    return root[:-1] + slash + path
+    # A URI without a path is one of the root (RFC 7252 section 6.3).
+    return root + path
 
 
 def _matches(pattern: str, uri: str) -> bool:

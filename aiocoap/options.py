@@ -6,63 +6,35 @@ which occurrences of an option count.
 The room knows what an option value is, not what it makes a server or a client do.
 
 RFC 7252 sections 3.1, 5.4 and 5.10.
-
-Representation: for each option number, a sequence of the occurrences in order.  An occurrence is
-the bytes of the wire; interpreting them waits until somebody asks, as most options of most
-messages are only looked at once, or never.  Once somebody has handed in or asked for an
-occurrence as an object of :mod:`aiocoap.optiontypes`, it is that object, and changes to it
-are seen.
-
-A sequence is never changed once it is in the table; it is replaced.  So a copy of the options is
-a copy of the table, and shares the sequences.  Where there are objects, the table is of a kind
-that copies these too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, overload
+from typing import Any
 
-from ._contentformat import ContentFormat
 from ._faults import UnparsableMessage
-from .numbers.optionnumbers import REGISTRY, OptionNumber
-from .optiontypes import (
-    BlockOption,
-    OptionType,
-    StringOption,
-    decode_block,
-    encode_block,
-    encode_uint,
+from ._optionviews import (
+    BlocksView,
+    BlockView,
+    ContentFormatView,
+    Occurrence,
+    OpaquesView,
+    OpaqueView,
+    PresenceView,
+    Seen,
+    Table,
+    TextsView,
+    TextView,
+    UintView,
+    Values,
+    is_utf8,
+    raw_of,
 )
+from .numbers.optionnumbers import REGISTRY, OptionNumber
+from .optiontypes import OptionType, StringOption
 
 __all__ = ["Options"]
-
-
-class _Seen:
-    """An occurrence that came as bytes and was asked for as an object.
-
-    The bytes stay what they were (an overlong number, say, remains unacceptable) until the object
-    is given another value.
-    """
-
-    __slots__ = ("option", "raw", "value")
-
-    def __init__(self, option: OptionType, raw: bytes) -> None:
-        self.option = option
-        self.raw = raw
-        self.value = option.value
-
-    def encode(self) -> bytes:
-        """Return the value as it goes on the wire."""
-        return self.raw if self.option.value == self.value else self.option.encode()
-
-    def copy(self) -> _Seen:
-        """Return an occurrence that can be changed without changing this one."""
-        raw = self.encode()
-        return _Seen(OptionNumber(self.option.number).create_option(decode=raw), raw)
-
-
-_Occurrence = bytes | OptionType | _Seen
 
 # What the rules need of a critical option's row, looked up for every option of every request:
 # least and greatest length, repeatable, is text.
@@ -76,297 +48,11 @@ _RULES = {
 # times what looking it up does.
 _BYTES = tuple([bytes((number,)) for number in range(256)])
 
-# Small numbers as option values; 0 is the empty value (RFC 7252 section 3.2).
-_SMALL = (b"", *_BYTES[1:])
-
-_KNOWN_FORMATS = ContentFormat._members
-
 _URI_PATH = int(OptionNumber.URI_PATH)
 _DOTS = (b".", b"..")
 
 
-class _Table(dict[int, Sequence[_Occurrence]]):
-    """The table of options that have objects among the occurrences."""
-
-    def copy(self) -> _Table:
-        """Return a table with copies of the objects."""
-        return _Table(
-            (number, [o if isinstance(o, bytes) else o.copy() for o in occurrences])
-            for number, occurrences in self.items()
-        )
-
-
-def _raw(occurrence: _Occurrence) -> bytes:
-    """Return the wire form of an occurrence."""
-    return occurrence if isinstance(occurrence, bytes) else occurrence.encode()
-
-
-def _is_utf8(raw: bytes) -> bool:
-    if raw.isascii():
-        return True
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _plain(value: bytes | bytearray | memoryview, name: str) -> bytes:
-    """Return bytes as such.
-
-    Raises:
-        TypeError: They are something else, a number for one, which ``bytes()`` would take.
-    """
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
-    raise TypeError(f"{name} takes bytes, not {type(value).__name__}")
-
-
-def _encode_text(value: str, name: str) -> bytes:
-    """Return a text as UTF-8.
-
-    Raises:
-        TypeError: It is no text.
-        ValueError: It has no form in UTF-8.
-    """
-    if isinstance(value, str):
-        return value.encode()
-    raise TypeError(f"{name} takes text, not {type(value).__name__}")
-
-
-class _View:
-    """Typed access to one option of an :class:`Options` object, by attribute.
-
-    Reading gives the first occurrence if it is acceptable; an occurrence whose length is out of
-    range or that is no UTF-8 where it should be reads as absent (RFC 7252 sections 5.4.3, 5.4.1).
-    """
-
-    def __init__(self, number: OptionNumber, doc: str) -> None:
-        self.number = int(number)
-        row = REGISTRY[self.number]
-        self.name = row.name
-        self.minimum = row.minimum
-        self.maximum = row.maximum
-        self.__doc__ = f"{doc}\n\nIt is None where the option is absent.\n\n{row.reference}."
-
-    def _first(self, opt: Options) -> bytes | None:
-        occurrences = opt._values.get(self.number)
-        if occurrences is None:
-            return None
-        value = occurrences[0]
-        if type(value) is not bytes:
-            value = _raw(value)
-        return value if self.minimum <= len(value) <= self.maximum else None
-
-    def _set_raw(self, opt: Options, raw: bytes) -> None:
-        if not self.minimum <= len(raw) <= self.maximum:
-            raise ValueError(
-                f"{self.name} takes {self.minimum} to {self.maximum} bytes, not {len(raw)}"
-            )
-        opt._values[self.number] = (raw,)
-
-    def __delete__(self, opt: Options) -> None:
-        opt._values.pop(self.number, None)
-
-
-class _Uint(_View):
-    def __init__(self, number: OptionNumber, doc: str) -> None:
-        super().__init__(number, doc)
-        # Hop-Limit is exactly one byte long, so its 0 is not the empty value (RFC 8768 section 3).
-        self.small = _BYTES if self.minimum else _SMALL
-
-    @overload
-    def __get__(self, opt: None, owner: type) -> _Uint: ...
-    @overload
-    def __get__(self, opt: Options, owner: type) -> int | None: ...
-    def __get__(self, opt: Options | None, owner: type) -> _Uint | int | None:
-        if opt is None:
-            return self
-        raw = self._first(opt)
-        return None if raw is None else int.from_bytes(raw, "big")
-
-    def __set__(self, opt: Options, value: int | None) -> None:
-        if value is None:
-            opt._values.pop(self.number, None)
-        elif 0 <= value < 256:
-            opt._values[self.number] = (self.small[value],)
-        else:
-            self._set_raw(opt, encode_uint(value))
-
-
-class _ContentFormat(_View):
-    @overload
-    def __get__(self, opt: None, owner: type) -> _ContentFormat: ...
-    @overload
-    def __get__(self, opt: Options, owner: type) -> ContentFormat | None: ...
-    def __get__(self, opt: Options | None, owner: type) -> _ContentFormat | ContentFormat | None:
-        if opt is None:
-            return self
-        raw = self._first(opt)
-        if raw is None:
-            return None
-        number = int.from_bytes(raw, "big")
-        known = _KNOWN_FORMATS.get(number)
-        return ContentFormat(number) if known is None else known
-
-    def __set__(self, opt: Options, value: int | None) -> None:
-        if value is None:
-            opt._values.pop(self.number, None)
-        elif 0 <= value < 256:
-            opt._values[self.number] = (_SMALL[value],)
-        else:
-            self._set_raw(opt, encode_uint(value))
-
-
-class _Block(_View):
-    @overload
-    def __get__(self, opt: None, owner: type) -> _Block: ...
-    @overload
-    def __get__(self, opt: Options, owner: type) -> BlockOption.BlockwiseTuple | None: ...
-    def __get__(
-        self, opt: Options | None, owner: type
-    ) -> _Block | BlockOption.BlockwiseTuple | None:
-        if opt is None:
-            return self
-        raw = self._first(opt)
-        return None if raw is None else decode_block(raw)
-
-    def __set__(self, opt: Options, value: tuple[int, bool, int] | None) -> None:
-        if value is None:
-            opt._values.pop(self.number, None)
-        else:
-            opt._values[self.number] = (encode_block(value),)
-
-
-class _Opaque(_View):
-    @overload
-    def __get__(self, opt: None, owner: type) -> _Opaque: ...
-    @overload
-    def __get__(self, opt: Options, owner: type) -> bytes | None: ...
-    def __get__(self, opt: Options | None, owner: type) -> _Opaque | bytes | None:
-        return self if opt is None else self._first(opt)
-
-    def __set__(self, opt: Options, value: bytes | None) -> None:
-        if value is None:
-            opt._values.pop(self.number, None)
-        else:
-            self._set_raw(opt, _plain(value, self.name))
-
-
-class _Text(_View):
-    @overload
-    def __get__(self, opt: None, owner: type) -> _Text: ...
-    @overload
-    def __get__(self, opt: Options, owner: type) -> str | None: ...
-    def __get__(self, opt: Options | None, owner: type) -> _Text | str | None:
-        if opt is None:
-            return self
-        raw = self._first(opt)
-        return raw.decode() if raw is not None and _is_utf8(raw) else None
-
-    def __set__(self, opt: Options, value: str | None) -> None:
-        if value is None:
-            opt._values.pop(self.number, None)
-        else:
-            self._set_raw(opt, _encode_text(value, self.name))
-
-
-class _Presence(_View):
-    @overload
-    def __get__(self, opt: None, owner: type) -> _Presence: ...
-    @overload
-    def __get__(self, opt: Options, owner: type) -> bool: ...
-    def __get__(self, opt: Options | None, owner: type) -> _Presence | bool:
-        return self if opt is None else self._first(opt) is not None
-
-    def __set__(self, opt: Options, value: bool | None) -> None:
-        if value:
-            opt._values[self.number] = (b"",)
-        else:
-            opt._values.pop(self.number, None)
-
-
-class _Repeated(_View):
-    """All acceptable occurrences, as a tuple."""
-
-    def _all(self, opt: Options) -> list[bytes]:
-        return [
-            raw
-            for raw in map(_raw, opt._values.get(self.number, ()))
-            if self.minimum <= len(raw) <= self.maximum
-        ]
-
-    def _set_all(self, opt: Options, values: tuple[bytes, ...]) -> None:
-        for raw in values:
-            if not self.minimum <= len(raw) <= self.maximum:
-                raise ValueError(
-                    f"{self.name} takes {self.minimum} to {self.maximum} bytes, not {len(raw)}"
-                )
-        if values:
-            opt._values[self.number] = values
-        else:
-            opt._values.pop(self.number, None)
-
-
-class _Texts(_Repeated):
-    @overload
-    def __get__(self, opt: None, owner: type) -> _Texts: ...
-    @overload
-    def __get__(self, opt: Options, owner: type) -> tuple[str, ...]: ...
-    def __get__(self, opt: Options | None, owner: type) -> _Texts | tuple[str, ...]:
-        if opt is None:
-            return self
-        occurrences = opt._values.get(self.number)
-        if occurrences is None:
-            return ()
-        texts = []
-        for raw in occurrences:
-            if type(raw) is not bytes:
-                raw = _raw(raw)
-            if len(raw) <= self.maximum:
-                try:
-                    texts.append(raw.decode())
-                except UnicodeDecodeError:
-                    continue
-        return tuple(texts)
-
-    def __set__(self, opt: Options, values: Iterable[str] | None) -> None:
-        if isinstance(values, str):
-            raise TypeError(f"{self.name} takes a sequence of strings, not a single string")
-        self._set_all(opt, tuple([_encode_text(value, self.name) for value in values or ()]))
-
-
-class _Opaques(_Repeated):
-    @overload
-    def __get__(self, opt: None, owner: type) -> _Opaques: ...
-    @overload
-    def __get__(self, opt: Options, owner: type) -> tuple[bytes, ...]: ...
-    def __get__(self, opt: Options | None, owner: type) -> _Opaques | tuple[bytes, ...]:
-        return self if opt is None else tuple(self._all(opt))
-
-    def __set__(self, opt: Options, values: Iterable[bytes] | None) -> None:
-        if isinstance(values, (bytes, bytearray)):
-            raise TypeError(f"{self.name} takes a sequence of byte strings, not a single one")
-        self._set_all(opt, tuple([_plain(value, self.name) for value in values or ()]))
-
-
-class _Blocks(_Repeated):
-    @overload
-    def __get__(self, opt: None, owner: type) -> _Blocks: ...
-    @overload
-    def __get__(self, opt: Options, owner: type) -> tuple[BlockOption.BlockwiseTuple, ...]: ...
-    def __get__(
-        self, opt: Options | None, owner: type
-    ) -> _Blocks | tuple[BlockOption.BlockwiseTuple, ...]:
-        return self if opt is None else tuple([decode_block(raw) for raw in self._all(opt)])
-
-    def __set__(self, opt: Options, values: Iterable[tuple[int, bool, int]] | None) -> None:
-        self._set_all(opt, tuple([encode_block(value) for value in values or ()]))
-
-
-class Options:
+class Options(Values):
     """The options of a message (stable).
 
     Each known option is a property: ``message.opt.uri_path = ("sensors", "temp")``.  Reading
@@ -381,45 +67,42 @@ class Options:
     RFC 7252 section 5.10.
     """
 
-    __slots__ = ("_values",)
-
-    _values: dict[int, Sequence[_Occurrence]]
-
-    def __init__(self) -> None:
-        self._values = {}
+    __slots__ = ()
 
     # In the order of the numbers
 
-    if_match = _Opaques(OptionNumber.IF_MATCH, "ETags, one of which the resource must have.")
-    uri_host = _Text(OptionNumber.URI_HOST, "Host part of the requested URI.")
-    etag = _Opaque(OptionNumber.ETAG, "The one ETag of a response.")
-    etags = _Opaques(OptionNumber.ETAG, "The ETags that a request knows.")
-    if_none_match = _Presence(OptionNumber.IF_NONE_MATCH, "Whether the resource must not exist.")
-    observe = _Uint(OptionNumber.OBSERVE, "0 or 1 in a request, a sequence number in responses.")
-    uri_port = _Uint(OptionNumber.URI_PORT, "Port of the requested URI.")
-    location_path = _Texts(OptionNumber.LOCATION_PATH, "Path segments of a created resource.")
-    oscore = _Opaque(OptionNumber.OSCORE, "Compressed COSE header of a protected message.")
+    if_match = OpaquesView(OptionNumber.IF_MATCH, "ETags, one of which the resource must have.")
+    uri_host = TextView(OptionNumber.URI_HOST, "Host part of the requested URI.")
+    etag = OpaqueView(OptionNumber.ETAG, "The one ETag of a response.")
+    etags = OpaquesView(OptionNumber.ETAG, "The ETags that a request knows.")
+    if_none_match = PresenceView(OptionNumber.IF_NONE_MATCH, "Whether the resource must not exist.")
+    observe = UintView(OptionNumber.OBSERVE, "0 or 1 in a request, a sequence number in responses.")
+    uri_port = UintView(OptionNumber.URI_PORT, "Port of the requested URI.")
+    location_path = TextsView(OptionNumber.LOCATION_PATH, "Path segments of a created resource.")
+    oscore = OpaqueView(OptionNumber.OSCORE, "Compressed COSE header of a protected message.")
     object_security = oscore
-    uri_path = _Texts(OptionNumber.URI_PATH, "Path segments of the requested URI.")
-    content_format = _ContentFormat(OptionNumber.CONTENT_FORMAT, "Format of the payload.")
-    max_age = _Uint(OptionNumber.MAX_AGE, "Seconds that a response stays fresh.")
-    uri_query = _Texts(OptionNumber.URI_QUERY, "Arguments of the requested URI.")
-    hop_limit = _Uint(OptionNumber.HOP_LIMIT, "Number of proxies that a request may still pass.")
-    accept = _ContentFormat(OptionNumber.ACCEPT, "Content-Format that a response must have.")
-    q_block1 = _Block(OptionNumber.Q_BLOCK1, "Place of the payload in a request body (NON).")
-    location_query = _Texts(OptionNumber.LOCATION_QUERY, "Arguments of a created resource.")
-    edhoc = _Presence(OptionNumber.EDHOC, "Whether the payload begins with an EDHOC message.")
-    block2 = _Block(OptionNumber.BLOCK2, "Place of the payload in a response body.")
-    block1 = _Block(OptionNumber.BLOCK1, "Place of the payload in a request body.")
-    size2 = _Uint(OptionNumber.SIZE2, "Size of the response body in bytes; 0 asks for it.")
-    q_block2 = _Blocks(OptionNumber.Q_BLOCK2, "Places in a response body (NON).")
-    proxy_uri = _Text(OptionNumber.PROXY_URI, "The whole URI, in a request to a forward proxy.")
-    proxy_scheme = _Text(OptionNumber.PROXY_SCHEME, "The scheme, in a request to a proxy.")
-    size1 = _Uint(OptionNumber.SIZE1, "Size of the request body in bytes, or the server's limit.")
-    echo = _Opaque(OptionNumber.ECHO, "The server's challenge, and its repetition.")
-    no_response = _Uint(OptionNumber.NO_RESPONSE, "Bits of the response classes not wanted.")
-    request_tag = _Opaques(OptionNumber.REQUEST_TAG, "Tells concurrent uploads apart.")
-    request_hash = _Opaque(OptionNumber.REQUEST_HASH, "Hash of a deterministic request.")
+    uri_path = TextsView(OptionNumber.URI_PATH, "Path segments of the requested URI.")
+    content_format = ContentFormatView(OptionNumber.CONTENT_FORMAT, "Format of the payload.")
+    max_age = UintView(OptionNumber.MAX_AGE, "Seconds that a response stays fresh.")
+    uri_query = TextsView(OptionNumber.URI_QUERY, "Arguments of the requested URI.")
+    hop_limit = UintView(OptionNumber.HOP_LIMIT, "Number of proxies that a request may still pass.")
+    accept = ContentFormatView(OptionNumber.ACCEPT, "Content-Format that a response must have.")
+    q_block1 = BlockView(OptionNumber.Q_BLOCK1, "Place of the payload in a request body (NON).")
+    location_query = TextsView(OptionNumber.LOCATION_QUERY, "Arguments of a created resource.")
+    edhoc = PresenceView(OptionNumber.EDHOC, "Whether the payload begins with an EDHOC message.")
+    block2 = BlockView(OptionNumber.BLOCK2, "Place of the payload in a response body.")
+    block1 = BlockView(OptionNumber.BLOCK1, "Place of the payload in a request body.")
+    size2 = UintView(OptionNumber.SIZE2, "Size of the response body in bytes; 0 asks for it.")
+    q_block2 = BlocksView(OptionNumber.Q_BLOCK2, "Places in a response body (NON).")
+    proxy_uri = TextView(OptionNumber.PROXY_URI, "The whole URI, in a request to a forward proxy.")
+    proxy_scheme = TextView(OptionNumber.PROXY_SCHEME, "The scheme, in a request to a proxy.")
+    size1 = UintView(
+        OptionNumber.SIZE1, "Size of the request body in bytes, or the server's limit."
+    )
+    echo = OpaqueView(OptionNumber.ECHO, "The server's challenge, and its repetition.")
+    no_response = UintView(OptionNumber.NO_RESPONSE, "Bits of the response classes not wanted.")
+    request_tag = OpaquesView(OptionNumber.REQUEST_TAG, "Tells concurrent uploads apart.")
+    request_hash = OpaqueView(OptionNumber.REQUEST_HASH, "Hash of a deterministic request.")
 
     def decode(self, rawdata: bytes) -> bytes:
         """Read options from the start of some bytes, up to the payload marker or the end.
@@ -452,7 +135,7 @@ class Options:
 
         RFC 7252 section 3.1.
         """
-        values: dict[int, Sequence[_Occurrence]] = {}
+        values: dict[int, Sequence[Occurrence]] = {}
         end, number, payload = len(rawdata), 0, b""
         try:
             while position < end:
@@ -535,7 +218,7 @@ class Options:
         for number in sorted(values) if len(values) > 1 else values:
             for value in values[number]:
                 if type(value) is not bytes:
-                    value = _raw(value)
+                    value = raw_of(value)
                 delta, length = number - last, len(value)
                 last = number
                 if delta < 13 and length < 13:
@@ -556,7 +239,7 @@ class Options:
         number = int(option.number)
         if not 0 <= number <= 65535:
             raise ValueError(f"options are numbered 0 to 65535, not {number}")
-        self._values = values = _Table(self._values)
+        self._values = values = Table(self._values)
         values[number] = (*values.get(number, ()), option)
 
     def delete_option(self, number: int) -> None:
@@ -583,14 +266,14 @@ class Options:
             return []
         create = OptionNumber(number).create_option
         seen = [
-            _Seen(create(decode=occurrence), occurrence)
+            Seen(create(decode=occurrence), occurrence)
             if isinstance(occurrence, bytes)
             else occurrence
             for occurrence in occurrences
         ]
-        self._values = values = _Table(self._values)
+        self._values = values = Table(self._values)
         values[int(number)] = seen
-        return [one.option if isinstance(one, _Seen) else one for one in seen]
+        return [one.option if isinstance(one, Seen) else one for one in seen]
 
     def option_list(self) -> list[OptionType]:
         """Return all options as objects, in the order of their numbers."""
@@ -627,7 +310,7 @@ class Options:
 
     def raw_items(self) -> list[tuple[int, bytes]]:
         """Return all options as pairs of number and wire value, in the order of the numbers."""
-        return [(n, _raw(o)) for n in sorted(self._values) for o in self._values[n]]
+        return [(n, raw_of(o)) for n in sorted(self._values) for o in self._values[n]]
 
     def cache_key_items(
         self, ignore: Iterable[int] = ()
@@ -642,7 +325,7 @@ class Options:
         values = self._values
         return tuple(
             [
-                (n, tuple([_raw(o) for o in values[n]]))
+                (n, tuple([raw_of(o) for o in values[n]]))
                 for n in (sorted(values) if len(values) > 1 else values)
                 # Safe and NoCacheKey (section 5.4.6): the low five bits are 111x0 shifted.
                 if n & 0x1E != 0x1C and n not in ignore
@@ -677,14 +360,14 @@ class Options:
                 return number
             for raw in occurrences:
                 if type(raw) is not bytes:
-                    raw = _raw(raw)
+                    raw = raw_of(raw)
                 length = len(raw)
                 if not minimum <= length <= maximum:
                     return number
                 if length < 3 and number == _URI_PATH and raw in _DOTS:
                     return number
                 # ASCII, as nearly all of it is, needs no further look.
-                if is_text and not raw.isascii() and not _is_utf8(raw):
+                if is_text and not raw.isascii() and not is_utf8(raw):
                     return number
         return 0
 
@@ -718,7 +401,7 @@ class Options:
         for number in sorted(self._values):
             name = OptionNumber(number)
             row = REGISTRY.get(number)
-            options = [str(name.create_option(decode=_raw(o))) for o in self._values[number]]
+            options = [str(name.create_option(decode=raw_of(o))) for o in self._values[number]]
             separator = " / " if row is not None and row.repeatable else ", "
             # What a stranger sends must not be able to begin a line in a log.
             values = [text if text.isprintable() else repr(text) for text in options]

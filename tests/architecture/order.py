@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         numbers.types numbers.constants numbers.codes numbers.optionnumbers numbers
         """,
     ),
-    ("1 message", "requesturi address options message error"),
+    ("1 message", "requesturi address _optionviews options message error"),
     (
         "2 hearts",
         """
@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         sansio.observation sansio.blockwise sansio.reliability sansio.matching
         """,
     ),
-    ("3 contracts", "pipe interfaces credentials"),
+    ("3 contracts", "pipe interfaces _credentialdata credentials"),
     ("4 hands: messages", "messagemanager tokenmanager"),
     (
         "4 hands: sockets",
