@@ -340,13 +340,14 @@ def test_errors_are_not_fed_to_the_command(run: Run) -> None:
 async def test_cancelling_ends_the_command(tmp_path: Path) -> None:
     fifo = tmp_path / "started"
     os.mkfifo(fifo)
-    feeding = asyncio.create_task(client._feed(f"exec 3> '{fifo}'; exec cat <&3 3<&-", b""))
-    # Opening it waits until the command has got so far; it then waits for input for good.
+    # It is in the middle of waiting once it has closed the command's standard input.
+    command = f"cat; echo > '{fifo}'; exec tail -f /dev/null"
+    feeding = asyncio.create_task(client._feed(command, b"x"))
     with await asyncio.to_thread(open, fifo, "rb") as started:
-        feeding.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await feeding
-        assert started.read() == b""
+        assert await asyncio.to_thread(started.read) == b"\n"
+    feeding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await feeding
 
 
 # Logging
