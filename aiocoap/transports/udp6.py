@@ -57,6 +57,7 @@ from .resolution import (
 from .udpsocket import (
     ANY_ADDRESS,
     ANY_MAPPED,
+    BROADCAST,
     V6,
     Family,
     family_of,
@@ -330,6 +331,8 @@ class MessageInterfaceUDP6(RecvmsgDatagramProtocol, MessageInterface):
         self._family = V6
         # Families of addresses that can be sent to: AF_UNSPEC is both.
         self._reaches = socket.AF_UNSPEC
+        # Groups by address and interface.
+        self._joined: set[tuple[bytes, int]] = set()
         # By sender and packet information.
         self._seen: dict[tuple[Any, bytes], UDP6EndpointAddress] = {}
         # By hostinfo, for addresses that need no resolver.
@@ -383,12 +386,7 @@ class MessageInterfaceUDP6(RecvmsgDatagramProtocol, MessageInterface):
         hosts, port = await resolve_bind(loop, bind)
         # With port 0, the system would choose ports that others share already.
         family, sock = open_socket(hosts, port, reuse_port=bool(port) and defaults.has_reuse_port())
-        try:
-            join_groups(sock, family, multicast, log)
-        except BaseException:
-            sock.close()
-            raise
-        return await cls._create(ctx, log, loop, family, sock)
+        return await cls._create(ctx, log, loop, family, sock, multicast)
 
     @classmethod
     async def _create(
@@ -398,12 +396,14 @@ class MessageInterfaceUDP6(RecvmsgDatagramProtocol, MessageInterface):
         loop: asyncio.AbstractEventLoop,
         family: Family,
         sock: socket.socket,
+        multicast: Sequence[str | tuple[str, str]] = (),
     ) -> MessageInterfaceUDP6:
         if not HAS_RECVERR:
             log.warning("ICMP errors can not be received by udp6 on this platform")
         try:
             self = cls(ctx, log, loop)
             self._settle(family, sock.getsockname())
+            self._joined = join_groups(sock, family, multicast, log)
         except BaseException:
             sock.close()
             raise
@@ -434,10 +434,13 @@ class MessageInterfaceUDP6(RecvmsgDatagramProtocol, MessageInterface):
         self, data: bytes, ancdata: list[tuple[int, int, bytes]], flags: int, address: Any
     ) -> None:
         """Hand a datagram on, unless it was cut short."""
+        remote: UDP6EndpointAddress | None
         try:
             remote = self._seen[address, ancdata[0][2]]
         except LookupError:
             remote = self._first_seen(address, ancdata)
+            if remote is None:
+                return
         if flags & socket.MSG_TRUNC:
             self._log.debug("Dropped a datagram from %s that is too large", remote)
             return
@@ -447,14 +450,22 @@ class MessageInterfaceUDP6(RecvmsgDatagramProtocol, MessageInterface):
 
     def _first_seen(
         self, sockaddr: tuple[Any, ...], ancdata: list[tuple[int, int, bytes]]
-    ) -> UDP6EndpointAddress:
-        """Return the address of a sender that is not remembered."""
+    ) -> UDP6EndpointAddress | None:
+        """Return the address of a sender that is not remembered.
+
+        It is None for what was sent to groups that other programs are in, or this one on other
+        interfaces only: a server must not answer there (RFC 7252 section 8.1).
+        """
         pktinfo = None
         for level, kind, data in ancdata:
             if (level, kind) == self._family.pktinfo:
                 pktinfo = data
         remote = UDP6EndpointAddress(sockaddr, self, pktinfo=pktinfo)
         if pktinfo is not None:
+            if remote.is_multicast_locally:
+                local = self._family.unpack(pktinfo)
+                if local not in self._joined and local[0] != BROADCAST:
+                    return None
             if len(self._seen) >= _MAX_SEEN:
                 self._seen.clear()
             self._seen[sockaddr, pktinfo] = remote

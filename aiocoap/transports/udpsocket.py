@@ -6,9 +6,6 @@ Here live the options of such a socket, the ways to bind it and to join groups, 
 The room knows the system's sockets; it knows no event loop, no peer and no message.
 
 RFC 3542 (packet information), RFC 4007 (zones), RFC 7252 sections 8 (multicast) and 12.8 (groups).
-
-The socket takes in the multicast datagrams only of groups that it has joined itself: a server
-must not answer for groups that other programs are in (RFC 7252 section 8.1).
 """
 
 from __future__ import annotations
@@ -21,10 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._faults import NetworkError, ResolutionError
 from ..util.socknumbers import (
-    IP_MULTICAST_ALL,
     IP_PKTINFO,
     IP_RECVERR,
-    IPV6_MULTICAST_ALL,
     IPV6_PKTINFO,
     IPV6_RECVERR,
     IPV6_RECVPKTINFO,
@@ -49,6 +44,7 @@ __all__ = [
     "ALL_NODES_V6",
     "ANY_ADDRESS",
     "ANY_MAPPED",
+    "BROADCAST",
     "V4",
     "V6",
     "Family",
@@ -65,7 +61,8 @@ ANY_ADDRESS = b"\0" * 16
 """``::``, of 16 bytes."""
 ANY_MAPPED = _MAPPED + b"\0" * 4
 """``0.0.0.0`` as an IPv6 address."""
-_BROADCAST = _MAPPED + b"\xff" * 4
+BROADCAST = _MAPPED + b"\xff" * 4
+"""``255.255.255.255`` as an IPv6 address."""
 
 ALL_COAP_NODES_V4 = "224.0.1.187"
 """Group of all CoAP nodes (RFC 7252 section 12.8)."""
@@ -122,12 +119,7 @@ V6 = Family(
         (socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1),
     ),
     # Errors about IPv4 datagrams come only if they are asked for separately.
-    wanted=(
-        (socket.IPPROTO_IPV6, IPV6_RECVERR, 1),
-        (socket.IPPROTO_IP, IP_RECVERR, 1),
-        (socket.IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0),
-        (socket.IPPROTO_IP, IP_MULTICAST_ALL, 0),
-    ),
+    wanted=((socket.IPPROTO_IPV6, IPV6_RECVERR, 1), (socket.IPPROTO_IP, IP_RECVERR, 1)),
 )
 
 V4 = Family(
@@ -137,10 +129,7 @@ V4 = Family(
     pack=_pack4,
     unpack=_unpack4,
     required=((socket.IPPROTO_IP, IP_PKTINFO, 1),),
-    wanted=(
-        (socket.IPPROTO_IP, IP_RECVERR, 1),
-        (socket.IPPROTO_IP, IP_MULTICAST_ALL, 0),
-    ),
+    wanted=((socket.IPPROTO_IP, IP_RECVERR, 1),),
 )
 
 
@@ -160,7 +149,7 @@ def is_group(packed: bytes) -> bool:
     """Whether an address is that of a group, or of everybody on an IPv4 link."""
     if packed[0] == 0xFF:
         return True
-    return packed.startswith(_MAPPED) and (packed[12] & 0xF0 == 0xE0 or packed == _BROADCAST)
+    return packed.startswith(_MAPPED) and (packed[12] & 0xF0 == 0xE0 or packed == BROADCAST)
 
 
 # An address, or the whole of IPv6, is not there: another one may be.
@@ -250,8 +239,19 @@ def join_groups(
     family: Family,
     multicast: Sequence[str | tuple[str, str]],
     log: Logger,
-) -> None:
+) -> set[tuple[bytes, int]]:
     """Join the groups that a server was told to join.
+
+    Args:
+        sock: The socket.
+        family: Its family.
+        multicast: Pairs of address and interface name; or interface names alone, which stand for
+            the groups of all CoAP nodes and of all IPv6 nodes.
+        log: Is told of those groups of an interface that can not be joined.
+
+    Returns:
+        What was joined: addresses (16 bytes) and indices of interfaces.  The system does not look
+        at the interface when it hands out multicast datagrams, so that others come in too.
 
     Raises:
         NetworkError: A group can not be joined; of the groups that an interface alone stands
@@ -260,6 +260,7 @@ def join_groups(
     """
     if isinstance(multicast, str):
         raise ValueError(f"multicast is a list, not a single string {multicast!r}")
+    joined = set()
     for entry in multicast:
         if not isinstance(entry, str):
             try:
@@ -268,23 +269,24 @@ def join_groups(
                 raise ValueError(
                     f"{entry!r} is neither an interface name nor a pair of address and name"
                 ) from None
-            _join(sock, family, group, interface)
+            joined.add(_join(sock, family, group, interface))
             continue
         problems = []
         groups = (ALL_COAP_NODES_V4, *(ALL_NODES_V6 if family is V6 else ()))
         for group in groups:
             try:
-                _join(sock, family, group, entry)
+                joined.add(_join(sock, family, group, entry))
             except NetworkError as exc:
                 problems.append(exc)
         if len(problems) == len(groups):
             raise problems[0]
         for problem in problems:
             log.warning("%s", problem)
+    return joined
 
 
-def _join(sock: socket.socket, family: Family, group: str, interface: str) -> None:
-    """Join a group on an interface.
+def _join(sock: socket.socket, family: Family, group: str, interface: str) -> tuple[bytes, int]:
+    """Join a group on an interface; return the group's address (16 bytes) and the index.
 
     Raises:
         NetworkError: It is not possible; the text names both.
@@ -306,8 +308,8 @@ def _join(sock: socket.socket, family: Family, group: str, interface: str) -> No
             request = struct.pack("@4s4si", packed, b"\0" * 4, index)
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
     except OSError as exc:
-        if exc.errno == errno.EADDRINUSE:
-            return  # listed twice
-        raise network_error(exc, f"can not join {group} on interface {interface}") from exc
+        if exc.errno != errno.EADDRINUSE:  # listed twice
+            raise network_error(exc, f"can not join {group} on interface {interface}") from exc
     except ResolutionError as exc:
         raise NetworkError(f"can not join {group} on interface {interface}: {exc}") from exc
+    return packed if endpoint.family == socket.AF_INET6 else _MAPPED + packed, index

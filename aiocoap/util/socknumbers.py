@@ -1,7 +1,7 @@
 """Socket options that not every Python names.
 
-Here live the numbers of packet information, of the error queue and of multicast membership,
-taken from :mod:`socket` where it has them and from the system's headers otherwise.
+Here live the numbers of packet information and of the error queue, taken from :mod:`socket`
+where it has them and from the system's headers otherwise.
 
 The room knows numbers only; what they are good for is the transports' business.
 
@@ -16,11 +16,9 @@ import sys
 __all__ = [
     "HAS_PKTINFO",
     "HAS_RECVERR",
-    "IPV6_MULTICAST_ALL",
     "IPV6_PKTINFO",
     "IPV6_RECVERR",
     "IPV6_RECVPKTINFO",
-    "IP_MULTICAST_ALL",
     "IP_PKTINFO",
     "IP_RECVERR",
     "MISSING",
@@ -39,10 +37,8 @@ _HEADERS: dict[str, dict[str, int]] = {
         "IPV6_RECVPKTINFO": 49,
         "IPV6_PKTINFO": 50,
         "IPV6_RECVERR": 25,
-        "IPV6_MULTICAST_ALL": 29,
         "IP_PKTINFO": 8,
         "IP_RECVERR": 11,
-        "IP_MULTICAST_ALL": 49,
         "MSG_ERRQUEUE": 0x2000,
     },
     "darwin": {"IPV6_RECVPKTINFO": 61, "IPV6_PKTINFO": 46},
@@ -70,14 +66,10 @@ IPV6_PKTINFO = _number("IPV6_PKTINFO")
 """Ancillary data: address and interface at the own end of a datagram."""
 IPV6_RECVERR = _number("IPV6_RECVERR")
 """Socket option: queue errors; ancillary data: an error."""
-IPV6_MULTICAST_ALL = _number("IPV6_MULTICAST_ALL")
-"""Socket option: take in what is sent to groups that other sockets have joined."""
 IP_PKTINFO = _number("IP_PKTINFO")
 """Socket option and ancillary data: address and interface at the own end of a datagram."""
 IP_RECVERR = _number("IP_RECVERR")
 """Socket option: queue errors; ancillary data: an error."""
-IP_MULTICAST_ALL = _number("IP_MULTICAST_ALL")
-"""Socket option: take in what is sent to groups that other sockets have joined."""
 MSG_ERRQUEUE = _number("MSG_ERRQUEUE")
 """Flag of recvmsg: read the error queue."""
 
