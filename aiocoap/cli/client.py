@@ -24,7 +24,7 @@ from ..error import TimeoutError as NoAnswer
 from ..message import Message
 from ..protocol import Context
 from ..util.cli import ActionNoYes, Parser, UsageError, error_line
-from ..util.prettyprint import escape_controls
+from ..util.prettyprint import escape_controls, one_line
 from . import _request
 from ._interactive import interact
 from ._present import Exit, Shown, Style, exit_code, exit_code_of_error, present
@@ -153,12 +153,13 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _say(text: str) -> None:
-    """Write a line to standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Write a line to standard error, if that is open."""
+    if sys.stderr is not None:
+        print(text, file=sys.stderr, flush=True)
 
 
 def _complain(text: str) -> None:
-    _say(f"aiocoap-client: {text}")
+    _say(f"aiocoap-client: {one_line(text)}")
 
 
 def _write(shown: Shown) -> None:
@@ -170,8 +171,13 @@ def _write(shown: Shown) -> None:
     if shown.out:
         if sys.stdout is None:
             raise OSError("standard output is closed")
-        sys.stdout.buffer.write(shown.out)
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(shown.out)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as problem:
+            raise OSError(problem.errno, problem.strerror, "standard output") from None
     for note in shown.notes:
         _say(note)
 
@@ -183,18 +189,22 @@ class _LogFormatter(logging.Formatter):
         return escape_controls(super().format(record))
 
 
+def _show_log() -> None:
+    """Direct log entries to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        _LogFormatter("%(asctime)s.%(msecs)03d %(levelname)s %(message)s", "%H:%M:%S")
+    )
+    logging.getLogger().addHandler(handler)
+
+
 def _set_verbosity(verbosity: int) -> None:
-    """Direct log entries of a level to standard error.
+    """Choose what is logged.
 
     Args:
         verbosity: 0 for warnings and errors, 1 for what happens to requests, 2 for every
             message; negative numbers for less.
     """
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        _LogFormatter("%(asctime)s.%(msecs)03d %(levelname)s %(message)s", "%H:%M:%S")
-    )
-    logging.getLogger().handlers[:] = [handler]
     level = logging.WARNING - 10 * max(-2, min(verbosity, 2))
     logging.getLogger("coap").setLevel(level)
 
@@ -398,6 +408,7 @@ def sync_main(args: Sequence[str] | None = None) -> NoReturn:
     Raises:
         SystemExit: Always.
     """
+    _show_log()
     try:
         code = _run(args)
     except KeyboardInterrupt:
@@ -411,7 +422,7 @@ def sync_main(args: Sequence[str] | None = None) -> NoReturn:
     except OSError as problem:
         gone = isinstance(problem, BrokenPipeError)
         if not gone:
-            _complain(f"can not write the response: {error_line(problem)}")
+            _complain(error_line(problem))
         # Python would try again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = Exit.CLOSED_PIPE if gone else Exit.OTHER

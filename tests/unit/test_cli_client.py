@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import io
 import logging
 import os
@@ -368,6 +369,7 @@ def test_verbosity(run: Run) -> None:
 
 
 def test_log_lines_are_readable_and_harmless(run: Run) -> None:
+    client._show_log()
     context = FakeContext(content(b"1", location_path=("\x1b[2J",)), content(b"2"))
     result = run(context, "coap://host/a", "-v", "--observe")
     assert result.out == b"1\n2\n"
@@ -451,7 +453,7 @@ def test_ctrl_c(context: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
     ("problem", "code", "text"),
     [
         (BrokenPipeError(32, "Broken pipe"), 141, ""),
-        (OSError(28, "No space left on device"), 1, "can not write the response: No space left"),
+        (OSError(28, "No space left on device"), 1, "No space left on device"),
     ],
 )
 def test_output_that_can_not_be_written(
@@ -473,6 +475,37 @@ def test_output_that_can_not_be_written(
     ((opened, replaced),) = redirected
     assert replaced == 1
     os.close(opened)
+
+
+def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(OSError, match="No space left on device: 'standard output'"):
+            client._write(client.Shown(b"text", []))
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
+
+
+def test_nobody_reads_standard_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What belongs there must not end up in standard output instead.
+    monkeypatch.setattr(sys, "stderr", None)
+    client._say("text")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_closed_pipe_is_left_to_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        with pytest.raises(BrokenPipeError):
+            client._write(client.Shown(b"text", []))
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            closed.close()
 
 
 def test_no_standard_output(context: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
