@@ -67,6 +67,11 @@ class TransportTuning:
     DEFAULT_LEISURE: float = 5.0
     """Period in which a response to multicast is sent at a random moment (section 8.2)."""
 
+    PROBING_RATE: float = 1.0
+    """Bytes per second that an endpoint is sent on average while it does not answer, more than 0
+    (section 4.7): a non-confirmable request that stays unanswered holds up the next one to the
+    same endpoint for as many seconds as it has bytes."""
+
     EMPTY_ACK_DELAY: float = 0.1
     """Time that a response has to be piggybacked; then an empty ACK is sent. Not from an RFC."""
 

@@ -6,63 +6,99 @@ The room knows no socket, no timer, no future and no request: it is told of mess
 the time, and tells what to do.
 
 RFC 7252 section 4 (all of it), section 5.2.1 to 5.2.3 (piggybacked, separate and
-non-confirmable responses), section 8.1 (multicast).
+non-confirmable responses), section 8 (multicast).
 
 Outgoing messages (:class:`Outgoing`)::
 
-    queued ----> in flight ----> acknowledged   (ACK, or the response overtook it)
-       |           |    ^ |----> reset          (RST)
-       |           |    |-|                     (timeout: sent again)
-       |           |------|----> given up       (after MAX_TRANSMIT_WAIT)
-       '-----------'-----------> cancelled      (its owner lost interest)
+    delayed --.
+              v
+    queued ----> in flight ----> done: acknowledged  (ACK, or the response overtook it)
+       |           |    ^ |---->       reset         (RST)
+       |           |    |-|                          (timeout: sent again)
+       |           |------|---->       given up      (after MAX_TRANSMIT_WAIT)
+       '-----------'----------->       cancelled     (its owner lost interest)
 
-Non-confirmable messages that somebody wants to hear a Reset of go the same way without being
-sent again.  A message is queued while NSTART others to the same endpoint are outstanding.
+A message is queued while NSTART others to the same endpoint are outstanding (section 4.7): a
+confirmable one until it is acknowledged or reset, a non-confirmable request until it is answered
+or could have been answered (see PROBING_RATE).  Queues are first in, first out.
 
-Incoming messages (:class:`Incoming`)::
+Incoming requests (:class:`Incoming`)::
 
     open ----> piggybacked   (the response came within EMPTY_ACK_DELAY)
        '-----> acknowledged  (an empty ACK was sent; the response is a message of its own)
 
-All incoming messages that anything is done for are remembered for EXCHANGE_LIFETIME, with the
-reply that a duplicate gets.  Their number and size are bounded; at the bound the oldest are
-forgotten, so that a peer who floods the endpoint can make it act on old duplicates again, but
-not make it run out of memory.
+Requests, and responses that somebody waited for, are remembered for EXCHANGE_LIFETIME with the
+reply that a duplicate gets; pings and whatever else is rejected are rejected again without that.
+A message that differs from the remembered one in its type or token is no duplicate: somebody sends
+so many that Message IDs come round again within their lifetime.
+
+What strangers can make grow, and what happens at the bound:
+
+- Remembered messages (MAX_REMEMBERED and MAX_REMEMBERED_BYTES): the oldest are forgotten, so that
+  a flood can make an endpoint act on old duplicates again, but not make it run out of memory.
+- Endpoints (MAX_PEERS): those that were not in use for the longest time are forgotten, with
+  what is remembered of them; the next Message ID to them is a random one again.
+- Messages that wait for something (MAX_WAITING, MAX_QUEUED_RESPONSES to one endpoint): responses
+  are sent non-confirmable, and those to multicast requests not at all.
+- Non-confirmable messages whose Reset somebody wants to hear of (MAX_LISTENING): that of the
+  oldest goes unheard.
+
+Our own Message IDs are counted per endpoint from a random one on.  When more than 61440 messages
+go to one endpoint within EXCHANGE_LIFETIME, the oldest IDs that are not in flight are used again,
+against section 4.4: the alternative is a standstill of minutes, and tokens still tell exchanges
+apart.  IDs from 0xF000 up are for multicast, so that no member of a group can take a request to
+the group for one to itself (section 8.1).
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any
 
+from .._faults import ConToMulticast
 from ..address import EndpointAddress
 from ..message import Message
 from ..numbers.constants import TransportTuning
 from ..numbers.types import Type
 from .deadlines import Deadlines
 
-__all__ = ["Act", "Incoming", "Outgoing", "Reliability", "Verdict"]
+__all__ = ["Incoming", "Outgoing", "Reliability", "State", "Verdict", "empty"]
 
 _CON, _NON, _ACK, _RST = Type.CON, Type.NON, Type.ACK, Type.RST
 
-MAX_REMEMBERED = 32_768
+MAX_REMEMBERED = 65_536
 """Number of incoming messages that are remembered at most."""
 
 MAX_REMEMBERED_BYTES = 16 * 1024 * 1024
 """Size in bytes of the replies that are remembered at most."""
 
-MAX_PEERS = 16_384
-"""Number of idle endpoints whose next Message ID is remembered at most."""
+MAX_PEERS = 32_768
+"""Number of endpoints that anything is known of at most, apart from those that are in use."""
+
+MAX_WAITING = 16_384
+"""Number of messages that have a deadline beyond which no response adds to them."""
 
 MAX_QUEUED_RESPONSES = 64
-"""Number of confirmable messages that may be queued to one endpoint before its further
-responses are sent non-confirmable: it is the peer who decides how many there are."""
+"""Number of messages that may be queued to one endpoint before its further responses are sent
+non-confirmable: it is the peer who decides how many there are."""
 
-_PURGE_SLACK = 5.0
-# Seconds by which forgetting may be late, so that an endpoint that remembers many messages
-# wakes up rarely.
+MAX_LISTENING = 16_384
+"""Number of non-confirmable messages whose Reset is listened for at most."""
+
+_GROUP_MIDS = 0xF000
+# The first Message ID that is used for multicast; see above.
+
+_SLACK = 5.0
+# Seconds by which forgetting may be late, so that an endpoint that remembers many messages wakes
+# up rarely.
+
+_LATENESS = 1.0
+# Seconds by which a retransmission may be late without being left out (section 4.2 makes no
+# strong requirements on the accuracy of clocks).
+
+_NEVER = float("inf")
 
 
 class Verdict(IntEnum):
@@ -73,24 +109,24 @@ class Verdict(IntEnum):
     REQUEST = 1
     """Hand the request to the application."""
     RESPONSE = 2
-    """Look for the request; then call :meth:`Reliability.accept` where there is one."""
-    REPEAT = 3
-    """A duplicate: send the detail, a datagram, once more."""
-    REJECT = 4
-    """Answer with a Reset."""
-    RESET = 5
-    """The peer rejected the detail, an :class:`Outgoing`."""
+    """Look for the request; then call :meth:`Reliability.accept` where there is one, and
+    :meth:`Reliability.refuse` where there is none."""
+    REPLY = 3
+    """Send the detail, a datagram: what a duplicate gets once more, or a Reset."""
+    RESET = 4
+    """The peer rejected a message; the detail is its monitor, which may be None."""
 
 
-class Act(IntEnum):
-    """What a deadline asks for."""
+class State(IntEnum):
+    """How far an outgoing message is."""
 
-    ACKNOWLEDGE = 0
-    """Send the datagram, an empty ACK."""
-    TRANSMIT = 1
-    """Send the datagram (again)."""
-    GIVE_UP = 2
-    """Nothing came back for the message; tell its owner."""
+    DELAYED = 0
+    QUEUED = 1
+    IN_FLIGHT = 2
+    DONE = 3
+
+
+_DELAYED, _QUEUED, _IN_FLIGHT, _DONE = State
 
 
 class Incoming:
@@ -98,33 +134,34 @@ class Incoming:
 
     __slots__ = ("arrived", "key", "reply", "token")
 
-    def __init__(
-        self,
-        key: tuple[EndpointAddress, int],
-        arrived: float,
-        reply: bytes | None,
-        token: bytes,
-    ) -> None:
+    def __init__(self, key: int, arrived: float, token: bytes, reply: bytes | None) -> None:
+        # Where it is remembered; -1 when it is forgotten.
         self.key = key
         self.arrived = arrived
-        # None while a confirmable message is open; else the datagram that a duplicate gets,
-        # which is empty where it gets none.
-        self.reply = reply
         self.token = token
+        # What a duplicate gets.  It is None while a confirmable message is open, and empty for a
+        # non-confirmable message.
+        self.reply = reply
 
 
 class _Peer:
-    """What is known about an endpoint that messages were sent to."""
+    """What is known about another endpoint."""
 
-    __slots__ = ("next_mid", "outgoing", "outstanding", "queue", "remote", "used")
+    __slots__ = ("base", "next_mid", "outgoing", "outstanding", "queue", "remote", "used")
 
-    def __init__(self, remote: EndpointAddress, next_mid: int) -> None:
+    def __init__(self, remote: EndpointAddress, base: int, now: float) -> None:
         self.remote = remote
-        self.next_mid = next_mid
-        self.outgoing: dict[int, Outgoing] = {}
-        self.queue: deque[Outgoing] = deque()
+        # Plus a Message ID, it is the key of a message from there.
+        self.base = base
+        self.used = now
+        # -1 while nothing was sent there but replies.
+        self.next_mid = -1
+        # Number of messages that take up NSTART places.
         self.outstanding = 0
-        self.used = 0.0
+        # Messages in flight by Message ID, and messages that wait for a place.  Most peers only
+        # send requests: tables are not made before they are needed.
+        self.outgoing: dict[int, Outgoing] | None = None
+        self.queue: OrderedDict[Outgoing, None] | None = None
 
 
 class Outgoing:
@@ -136,27 +173,36 @@ class Outgoing:
         "confirmable",
         "datagram",
         "deadline",
-        "message",
         "mid",
         "monitor",
         "remaining",
+        "sent",
+        "state",
         "timeout",
         "tuning",
     )
 
     def __init__(
-        self, peer: _Peer, message: Message, tuning: TransportTuning, monitor: Any
+        self,
+        peer: _Peer,
+        mid: int,
+        datagram: bytes,
+        confirmable: bool,
+        tuning: TransportTuning,
+        monitor: Any,
     ) -> None:
         self._peer = peer
-        # Only until it is sent for the first time.
-        self.message: Message | None = message
-        self.datagram = b""
-        self.confirmable = message.mtype is _CON
-        self.mid = -1
+        self.mid = mid
+        self.datagram = datagram
+        self.confirmable = confirmable
         self.tuning = tuning
         self.monitor = monitor
+        self.state = _QUEUED
         self.deadline: float | None = None
+        # When it was sent for the first time.
+        self.sent = 0.0
         self.timeout = 0.0
+        # Number of retransmissions that are left.
         self.remaining = 0
         # Whether it takes up one of the NSTART places.
         self._counted = False
@@ -167,34 +213,48 @@ class Outgoing:
         return self._peer.remote
 
     def __repr__(self) -> str:
-        state = "queued" if self.message is not None else f"{self.remaining} transmissions left"
-        return f"<Outgoing {self.mid} to {self._peer.remote}, {state}>"
+        kind = "CON" if self.confirmable else "NON"
+        return f"<Outgoing {kind} {self.mid} to {self._peer.remote}: {self.state.name}>"
 
 
 class Reliability:
     """The state of one endpoint's message layer.
 
-    What a method returns is to be done at once; ``ready`` is to be looked at after each call
-    of :meth:`receive`, :meth:`cancel`, :meth:`abandon` and :meth:`tick`; :attr:`wake` is when
-    :meth:`tick` is to be called.
+    What a method returns is to be done at once.  Beyond that, :attr:`outbox` is to be emptied
+    after each call of :meth:`receive`, :meth:`send`, :meth:`cancel`, :meth:`abandon` and
+    :meth:`tick`; and :meth:`tick` is to be called when it is :attr:`wake`, which any method may
+    have made earlier.
 
     Args:
         tuning: Parameters for what comes with none of its own.
         random: Gives numbers from 0 to less than 1.
+
+    Attributes:
+        outbox: Datagrams to send now, and where they go.
+        wake: Monotonic seconds; nothing is due earlier.
+        max_remembered, max_peers, max_waiting, max_listening: The bounds, see above.
     """
 
     __slots__ = (
         "_by_age",
-        "_empty_acks",
         "_incoming",
+        "_last_base",
         "_lifetime",
+        "_listening",
+        "_next_group_mid",
         "_open",
+        "_peer_limit",
         "_peers",
         "_random",
         "_remembered_bytes",
+        "_sweep_due",
         "_timers",
+        "max_listening",
+        "max_peers",
         "max_remembered",
-        "ready",
+        "max_remembered_bytes",
+        "max_waiting",
+        "outbox",
         "tuning",
         "wake",
     )
@@ -202,19 +262,30 @@ class Reliability:
     def __init__(self, tuning: TransportTuning, random: Callable[[], float]) -> None:
         self.tuning = tuning
         self._random = random
-        self._incoming: dict[tuple[EndpointAddress, int], Incoming] = {}
-        self._by_age: deque[Incoming] = deque()
-        self._open: deque[Incoming] = deque()
-        self._remembered_bytes = 0
+        self.max_remembered = MAX_REMEMBERED
+        self.max_remembered_bytes = MAX_REMEMBERED_BYTES
+        self.max_peers = MAX_PEERS
+        self.max_waiting = MAX_WAITING
+        self.max_listening = MAX_LISTENING
+        self.outbox: deque[tuple[bytes, EndpointAddress]] = deque()
+        self.wake = _NEVER
         self._peers: dict[EndpointAddress, _Peer] = {}
+        self._peer_limit = 0
+        self._last_base = 0
+        self._sweep_due = _NEVER
+        # Remembered messages by the peer's base plus Message ID: plain numbers, so that looking
+        # one up hashes no address, and remembering one costs no table per peer.
+        self._incoming: dict[int, Incoming] = {}
+        self._by_age: deque[Incoming] = deque()
+        self._remembered_bytes = 0
+        # Requests that are not acknowledged yet, in the order of their arrival.  That they are
+        # found by identity is what makes :meth:`piggyback` quick.
+        self._open: dict[Message, Incoming] = {}
         self._timers: Deadlines[Outgoing] = Deadlines()
+        self._listening: OrderedDict[Outgoing, None] = OrderedDict()
+        self._next_group_mid = -1
         # Computing it takes longer than all else that happens to a message.
         self._lifetime = tuning.EXCHANGE_LIFETIME
-        self.max_remembered = MAX_REMEMBERED
-        self.ready: deque[Outgoing] = deque()
-        """Messages whose turn has come; send them by :meth:`transmit`."""
-        self.wake = float("inf")
-        """Monotonic seconds: no deadline is earlier."""
 
     # Incoming
 
@@ -226,113 +297,105 @@ class Reliability:
             now: Monotonic seconds.
 
         Returns:
-            What to do, and what to do it with: a datagram for REPEAT, an :class:`Outgoing` for
-            RESET and, where the response is piggybacked, for RESPONSE, else None.
+            What to do, and what to do it with, see :class:`Verdict`.
 
-        RFC 7252 sections 4.2, 4.3 and 4.5.
+        RFC 7252 sections 4.2, 4.3, 4.5 and 8.1.
         """
         mtype = message.mtype
-        code = message.code
-        if mtype is _CON or mtype is _NON:
-            if 0 < code < 32 or 64 <= code < 192:
-                return self._receive_exchange(message, mtype, now)
-            # Empty (a ping), or of a class that has no meaning here: section 4.2 wants a
-            # Reset for confirmable messages, 4.3 leaves us silent for others, and section
-            # 8.1 in any case for multicast.
-            if mtype is _CON and not message.remote.is_multicast_locally:  # type: ignore[union-attr]
-                return _REJECT
-            return _IGNORE
-        if code and (mtype is _RST or not 64 <= code < 192):
-            # Rejecting an ACK or RST is silence (section 4.2).
-            return _IGNORE
-        peer = self._peers.get(message.remote)  # type: ignore[arg-type]
-        out = None if peer is None else peer.outgoing.get(message.mid)  # type: ignore[arg-type]
-        if out is None:
-            return _IGNORE
-        if mtype is _RST:
-            self.cancel(out, now)
-            return (Verdict.RESET, out)
-        if not out.confirmable:
-            return _IGNORE
-        self.cancel(out, now)
-        return (Verdict.RESPONSE, out) if code else _IGNORE
-
-    def _receive_exchange(
-        self, message: Message, mtype: Type, now: float
-    ) -> tuple[Verdict, Any]:
-        """Take in a request, or a response that is not piggybacked."""
+        if mtype is not _CON and mtype is not _NON:
+            return self._receive_reply(message, now)
+        if not 0 < message.code < 32:
+            return self._receive_other(message, now)
         remote = message.remote
-        key = (remote, message.mid)
-        known = self._incoming.get(key)  # type: ignore[arg-type]
-        if known is not None and self._is_duplicate(known, message, mtype, now):
-            return (Verdict.REPEAT, known.reply) if known.reply else _IGNORE
-        if 64 <= message.code < 192:
-            return _RESPONSE
         if mtype is _CON and remote.is_multicast_locally:  # type: ignore[union-attr]
-            # Section 8.1: there are no confirmable requests to groups, and no Resets for them.
+            # There are no confirmable requests to groups, and no Resets for them (section 8.1).
             return _IGNORE
-        arrived = Incoming(key, now, None if mtype is _CON else b"", message.token)  # type: ignore[arg-type]
-        self._remember(arrived)
+        peer = self._peers.get(remote)  # type: ignore[arg-type]
+        if peer is None:
+            peer = self._meet(remote, now)  # type: ignore[arg-type]
+        else:
+            peer.used = now
+        key = peer.base + message.mid  # type: ignore[operator]
+        known = self._incoming.get(key)
+        if known is not None and self._is_duplicate(known, message, now):
+            return (_REPLY, known.reply) if known.reply else _IGNORE
         if mtype is _CON:
-            self._open.append(arrived)
+            arrived = Incoming(key, now, message.token, None)
+            if known is not None and known.reply is None:
+                # The ID has come round before the other was answered: an ACK of that one would
+                # be taken for one of this.
+                known.reply = b""
+            self._open[message] = arrived
             due = now + self.tuning.EMPTY_ACK_DELAY
             if due < self.wake:
                 self.wake = due
-        return _REQUEST
-
-    def _is_duplicate(self, known: Incoming, message: Message, mtype: Type, now: float) -> bool:
-        """Whether a message is the remembered one.
-
-        A Message ID that comes back with another token within its lifetime is taken as a new
-        message: peers that send more than 65536 messages in that time run out of IDs.
-
-        RFC 7252 sections 4.4, 4.5 and 4.8.2.
-        """
-        if known.token != message.token:
-            return False
-        age = now - known.arrived
-        if mtype is _NON:
-            return age < self.tuning.NON_LIFETIME
-        return age < self._lifetime
-
-    def _remember(self, arrived: Incoming) -> None:
-        self._incoming[arrived.key] = arrived
+        else:
+            arrived = Incoming(key, now, message.token, b"")
+        # Remembering it, as in _remember.
+        self._incoming[key] = arrived
         by_age = self._by_age
         by_age.append(arrived)
-        if by_age[0].arrived + self._lifetime <= arrived.arrived or (
-            len(by_age) > self.max_remembered
-        ):
-            self._forget_oldest(arrived.arrived)
-        else:
-            due = by_age[0].arrived + self._lifetime + _PURGE_SLACK
-            if due < self.wake:
-                self.wake = due
+        oldest = by_age[0]
+        if oldest is arrived:
+            self._wake_by(now + self._lifetime + _SLACK)
+        elif len(by_age) > self.max_remembered or oldest.arrived + self._lifetime <= now:
+            self._forget_oldest(now)
+        return _REQUEST
 
-    def _forget_oldest(self, now: float) -> None:
-        """Forget what is too old, and what is too much."""
-        by_age = self._by_age
-        while by_age and (
-            by_age[0].arrived + self._lifetime <= now
-            or len(by_age) > self.max_remembered
-            or self._remembered_bytes > MAX_REMEMBERED_BYTES
-        ):
-            old = by_age.popleft()
-            self._remembered_bytes -= len(old.reply or b"")
-            if self._incoming.get(old.key) is old:
-                del self._incoming[old.key]
+    def _receive_other(self, message: Message, now: float) -> tuple[Verdict, Any]:
+        """Take in a CON or NON that is no request."""
+        if 64 <= message.code < 192:
+            peer = self._peers.get(message.remote)  # type: ignore[arg-type]
+            if peer is not None:
+                peer.used = now
+                known = self._incoming.get(peer.base + message.mid)  # type: ignore[operator]
+                if known is not None and self._is_duplicate(known, message, now):
+                    return (_REPLY, known.reply) if known.reply else _IGNORE
+            return _RESPONSE
+        # Empty (a ping), or of a class that has no meaning here.
+        reset = self.refuse(message)
+        return _IGNORE if reset is None else (_REPLY, reset)
 
-    def _reply(self, incoming: Incoming, reply: bytes) -> None:
-        """Remember what duplicates of a message get."""
-        incoming.reply = reply
-        self._remembered_bytes += len(reply)
-        if self._remembered_bytes > MAX_REMEMBERED_BYTES:
-            self._forget_oldest(incoming.arrived)
+    def _receive_reply(self, message: Message, now: float) -> tuple[Verdict, Any]:
+        """Take in an ACK or RST.
 
-    def accept(self, message: Message, now: float) -> bytes | None:
-        """Take note that a RESPONSE belongs to a request.
+        RFC 7252 sections 4.2 and 4.4.
+        """
+        code = message.code
+        if code and (message.mtype is _RST or not 64 <= code < 192):
+            # Rejecting an ACK or RST is silence (section 4.2).
+            return _IGNORE
+        peer = self._peers.get(message.remote)  # type: ignore[arg-type]
+        if peer is None or peer.outgoing is None:
+            return _IGNORE
+        out = peer.outgoing.get(message.mid)  # type: ignore[arg-type]
+        if out is None:
+            return _IGNORE
+        if message.mtype is _RST:
+            monitor = out.monitor
+            self.cancel(out, now)
+            return (Verdict.RESET, monitor)
+        if not out.confirmable:
+            # Nobody acknowledges those (section 4.3).
+            return _IGNORE
+        self.cancel(out, now)
+        return _RESPONSE if code else _IGNORE
+
+    def _is_duplicate(self, known: Incoming, message: Message, now: float) -> bool:
+        """Whether a message is the remembered one.
+
+        RFC 7252 sections 4.5 and 4.8.2.
+        """
+        if known.token != message.token or (known.reply == b"") is not (message.mtype is _NON):
+            return False
+        lifetime = self.tuning.NON_LIFETIME if message.mtype is _NON else self._lifetime
+        return now < known.arrived + lifetime
+
+    def accept(self, response: Message, now: float) -> bytes | None:
+        """Take note that somebody waited for a RESPONSE.
 
         Args:
-            message: The response.
+            response: The response, just received.
             now: Monotonic seconds.
 
         Returns:
@@ -340,166 +403,245 @@ class Reliability:
 
         RFC 7252 section 5.2.2.
         """
-        if message.mtype is _ACK:
+        if response.mtype is _ACK:
             return None
-        reply = b""
-        if message.mtype is _CON:
-            reply = empty(_ACK, message.mid)  # type: ignore[arg-type]
-        key = (message.remote, message.mid)
-        self._remember(Incoming(key, now, None, message.token))  # type: ignore[arg-type]
-        self._reply(self._incoming[key], reply)  # type: ignore[index]
+        remote, mid = response.remote, response.mid
+        assert remote is not None  # incoming messages have both
+        assert mid is not None
+        peer = self._peers.get(remote) or self._meet(remote, now)
+        reply = empty(_ACK, mid) if response.mtype is _CON else b""
+        known = self._incoming.get(peer.base + mid)
+        if known is not None and known.reply is None:
+            known.reply = b""
+        arrived = Incoming(peer.base + mid, now, response.token, reply)
+        self._incoming[arrived.key] = arrived
+        self._by_age.append(arrived)
+        self._remembered_bytes += len(reply)
+        self._wake_by(self._by_age[0].arrived + self._lifetime + _SLACK)
+        self._forget_oldest(now)
         return reply or None
 
-    # Outgoing
+    def refuse(self, message: Message) -> bytes | None:
+        """Return the Reset for a message that makes no sense here.
+
+        Args:
+            message: A RESPONSE that nobody waited for, or anything that can not be processed.
+
+        Returns:
+            The datagram to send, or None where the message is rejected by silence.
+
+        RFC 7252 sections 4.2 and 4.3 (only confirmable ones are answered), 8.1 (none of those
+        that came by multicast).
+        """
+        if message.mtype is not _CON or message.remote.is_multicast_locally:  # type: ignore[union-attr]
+            return None
+        return empty(_RST, message.mid)  # type: ignore[arg-type]
 
     def piggyback(self, response: Message) -> bytes | None:
         """Make a response the acknowledgement of its request, where that is still possible.
 
         Args:
-            response: A response with its ``request``, encodable but for type and Message ID.
+            response: Its ``request`` is the very message that was received; type and Message ID
+                are set here.  An empty one just acknowledges, and one that is confirmable or
+                non-confirmable already is never piggybacked.
 
         Returns:
             The datagram to send, or None where the response is to be sent by :meth:`send`.
 
         Raises:
-            ValueError: The response can not be encoded.
+            ValueError: The response can not be encoded; the request is still to be answered.
 
         RFC 7252 section 5.2.1.
         """
         request = response.request
-        mtype = response.mtype
-        if request is None or request.mtype is not _CON or not (mtype is None or mtype is _ACK):
+        arrived = self._open.get(request)  # type: ignore[arg-type]
+        if arrived is None or arrived.reply is not None:
             return None
-        incoming = self._incoming.get((request.remote, request.mid))  # type: ignore[arg-type]
-        if incoming is None or incoming.reply is not None or incoming.token != request.token:
+        if not response.code:
+            return self.acknowledge(request)  # type: ignore[arg-type]
+        mtype = response.mtype
+        if mtype is _CON or mtype is _NON:
             return None
         response.mtype = _ACK
-        response.mid = request.mid
+        response.mid = request.mid  # type: ignore[union-attr]
         reply = response.encode()
-        self._reply(incoming, reply)
+        del self._open[request]  # type: ignore[arg-type]
+        arrived.reply = reply
+        if arrived.key >= 0:
+            self._remembered_bytes += len(reply)
+            if self._remembered_bytes > self.max_remembered_bytes:
+                self._forget_oldest(arrived.arrived)
         return reply
 
     def acknowledge(self, request: Message) -> bytes | None:
-        """Acknowledge a request that gets no response, or none soon.
+        """Acknowledge a request whose response will be a message of its own.
 
         Args:
-            request: An incoming message.
+            request: A message that was received.
 
         Returns:
-            The empty ACK to send, or None where there is nothing to acknowledge.
+            The empty ACK to send, or None where the request is not to be acknowledged (any more).
+
+        RFC 7252 section 5.2.2.
         """
-        incoming = self._incoming.get((request.remote, request.mid))  # type: ignore[arg-type]
-        if incoming is None or incoming.reply is not None:
+        arrived = self._open.pop(request, None)
+        if arrived is None or arrived.reply is not None:
             return None
-        reply = empty(_ACK, incoming.key[1])
-        self._reply(incoming, reply)
+        arrived.reply = reply = empty(_ACK, request.mid)  # type: ignore[arg-type]
+        if arrived.key >= 0:
+            self._remembered_bytes += len(reply)
         return reply
+
+    def _forget_oldest(self, now: float) -> None:
+        """Forget what is too old, and what is too much."""
+        by_age = self._by_age
+        while by_age and (
+            by_age[0].arrived + self._lifetime <= now
+            or len(by_age) > self.max_remembered
+            or self._remembered_bytes > self.max_remembered_bytes
+        ):
+            old = by_age.popleft()
+            self._remembered_bytes -= len(old.reply or b"")
+            if self._incoming.get(old.key) is old:
+                del self._incoming[old.key]
+            # It may still be open.
+            old.key = -1
+
+    # Outgoing
 
     def send(
         self, message: Message, monitor: Any, now: float, delay: float = 0.0
     ) -> Outgoing | bytes | None:
         """Take on a message.
 
-        Its type and Message ID are set if they are not.
+        Its Message ID is set, and its type where that is neither CON nor NON.
 
         Args:
-            message: A request or response, encodable but for type and Message ID.
-            monitor: Handed back with what happens to the message; None where nobody listens.
+            message: A request, a response or a ping, encodable but for type and Message ID.
+            monitor: Comes back when the peer rejects the message; None where nobody listens.
             now: Monotonic seconds.
             delay: Seconds to wait before the message is sent (section 8.2's leisure).
 
         Returns:
-            A datagram to send, where that is all; else the handle for :meth:`cancel`, and
-            the message comes to :attr:`ready` when it is its turn.
+            A datagram to send, where that is all there is to it; else the handle for
+            :meth:`cancel`; or None where the message is not sent, as there are too many.
 
         Raises:
-            ValueError: The message can not be encoded.
+            ValueError: The message can not be encoded, or is confirmable and goes to a group.
 
-        RFC 7252 sections 4.2, 4.3 and 4.7.
+        RFC 7252 sections 4.2, 4.3, 4.7 and 8.
         """
+        remote = message.remote
+        assert remote is not None  # only resolved messages come down here
         tuning = message.transport_tuning or self.tuning
-        peer = self._peer(message.remote, now)  # type: ignore[arg-type]
-        if message.mtype is None or message.mtype is _ACK:
-            message.mtype = self._choose_type(message, tuning)
-        is_request = 0 < message.code < 32
-        if not is_request and len(peer.queue) >= MAX_QUEUED_RESPONSES:
-            message.mtype = _NON
-        confirmable = message.mtype is _CON
-        if not confirmable and monitor is None and not delay:
-            message.mid = self._next_mid(peer)
+        is_response = 64 <= message.code < 192
+        mtype = message.mtype
+        if mtype is not _CON and mtype is not _NON:
+            mtype = self._choose_type(message, tuning)
+        if remote.is_multicast:
+            if mtype is _CON:
+                raise ConToMulticast
+            message.mtype, message.mid = mtype, self._take_group_mid()
             return message.encode()
-        out = Outgoing(peer, message, tuning, monitor)
+        peer = self._peers.get(remote) or self._meet(remote, now)
+        peer.used = now
+        if is_response and mtype is _CON and self._is_overloaded(peer):
+            mtype = _NON
+        message.mtype = mtype
+        message.mid = mid = self._take_mid(peer)
+        datagram = message.encode()
+        if mtype is _NON and is_response and monitor is None and not delay:
+            return datagram
+        out = Outgoing(peer, mid, datagram, mtype is _CON, tuning, monitor)
         if delay:
+            if len(self._timers) >= self.max_waiting:
+                return None
+            out.state = _DELAYED
             self._wait(out, now + delay)
-        elif confirmable or (is_request and not peer.remote.is_multicast):
-            # Section 4.7 counts confirmable messages and all requests.
-            if peer.outstanding >= tuning.NSTART or peer.queue:
-                peer.queue.append(out)
-            else:
-                self._start(out)
+        elif mtype is _NON and is_response:
+            self._start(out, now)
+        elif peer.queue or peer.outstanding >= min(tuning.NSTART, self.max_waiting):
+            if peer.queue is None:
+                peer.queue = OrderedDict()
+            peer.queue[out] = None
         else:
-            self.ready.append(out)
+            self._start_counted(out, now)
         return out
 
     def _choose_type(self, message: Message, tuning: TransportTuning) -> Type:
         """Return the type of a message that has none.
 
-        RFC 7252 sections 5.2.3 (as the request was) and 8.1 (groups get no CON).
+        RFC 7252 sections 5.2.3 (responses are as the request was) and 8.1 (groups get no CON).
         """
         if message.remote.is_multicast:  # type: ignore[union-attr]
             return _NON
-        if tuning.reliability is not None:
-            return _CON if tuning.reliability else _NON
-        if message.request is not None and message.request.mtype is not None:
-            return message.request.mtype
-        return _CON
+        request = message.request
+        if request is not None and (request.mtype is _CON or request.mtype is _NON):
+            # What a context is tuned to is about its own requests.
+            own = message.transport_tuning
+            if own is None or own.reliability is None:
+                return request.mtype
+        return _NON if tuning.reliability is False else _CON
 
-    def _start(self, out: Outgoing) -> None:
+    def _is_overloaded(self, peer: _Peer) -> bool:
+        """Whether nothing more is taken on for a peer because of its requests."""
+        return len(self._timers) >= self.max_waiting or (
+            peer.queue is not None and len(peer.queue) >= MAX_QUEUED_RESPONSES
+        )
+
+    def _start_counted(self, out: Outgoing, now: float) -> None:
+        """Send a message in one of the NSTART places."""
         out._counted = True
         out._peer.outstanding += 1
-        self.ready.append(out)
+        self._start(out, now)
 
-    def transmit(self, out: Outgoing, now: float) -> bytes:
-        """Do the first transmission of a message from :attr:`ready`.
+    def _start(self, out: Outgoing, now: float) -> None:
+        """Send a message for the first time.
 
-        Args:
-            out: The message.
-            now: Monotonic seconds.
-
-        Returns:
-            The datagram to send.
-
-        Raises:
-            ValueError: The message can not be encoded; it is cancelled then.
-
-        RFC 7252 section 4.2.
+        RFC 7252 sections 4.2 and 4.7.
         """
-        message, peer, tuning = out.message, out._peer, out.tuning
-        assert message is not None  # it is in ready once
-        out.message = None
-        message.mid = out.mid = self._next_mid(peer)
-        try:
-            out.datagram = message.encode()
-        except ValueError:
-            self.cancel(out, now)
-            raise
-        if out.confirmable:
-            spread = 1 + self._random() * (tuning.ACK_RANDOM_FACTOR - 1)
-            out.timeout = tuning.ACK_TIMEOUT * spread
-            out.remaining = tuning.MAX_RETRANSMIT
-        elif out.monitor is None:
-            # A delayed message that nobody wants to hear of.
-            return out.datagram
+        peer, tuning = out._peer, out.tuning
+        out.state = _IN_FLIGHT
+        out.sent = now
+        if peer.outgoing is None:
+            peer.outgoing = {}
+        if out.mid in peer.outgoing:
+            # The ID was free when the message was queued; all others have been used since.
+            out.mid = self._take_mid(peer)
+            datagram = out.datagram
+            out.datagram = b"%b%b%b" % (datagram[:2], out.mid.to_bytes(2, "big"), datagram[4:])
         peer.outgoing[out.mid] = out
+        self.outbox.append((out.datagram, peer.remote))
+        first_timeout = tuning.ACK_TIMEOUT * tuning.ACK_RANDOM_FACTOR
         if out.confirmable:
+            out.remaining = tuning.MAX_RETRANSMIT
+            # Evenly between ACK_TIMEOUT and the above.
+            out.timeout = tuning.ACK_TIMEOUT + self._random() * (first_timeout - tuning.ACK_TIMEOUT)
             self._wait(out, now + out.timeout)
-        elif out._counted:
-            # A non-confirmable request that gets no answer does not block others for long.
-            self._wait(out, now + tuning.ACK_TIMEOUT * tuning.ACK_RANDOM_FACTOR)
-        return out.datagram
+            return
+        if out._counted:
+            # Section 4.7 leaves open for how long a response is expected, as long as a silent
+            # endpoint gets no more than PROBING_RATE.
+            self._wait(out, now + max(first_timeout, len(out.datagram) / tuning.PROBING_RATE))
+        if out.monitor is not None:
+            self._listen(out)
+        elif not out._counted:
+            # It had its leisure, and that was all.
+            self.cancel(out, now)
+
+    def _listen(self, out: Outgoing) -> None:
+        """Wait for a Reset of a message that is not sent again."""
+        listening = self._listening
+        listening[out] = None
+        if len(listening) > self.max_listening:
+            self.cancel(next(iter(listening)), out.sent)
+        self._wake_by(out.sent + self.tuning.NON_LIFETIME + _SLACK)
 
     def _wait(self, out: Outgoing, deadline: float) -> None:
         self._timers.add(out, deadline)
+        self._wake_by(deadline)
+
+    def _wake_by(self, deadline: float) -> None:
         if deadline < self.wake:
             self.wake = deadline
 
@@ -510,27 +652,34 @@ class Reliability:
             out: A message; it may be cancelled any number of times.
             now: Monotonic seconds.
         """
-        peer = out._peer
+        peer, state = out._peer, out.state
+        if state is _DONE:
+            return
+        out.state = _DONE
+        out.monitor = None
+        if state is _QUEUED:
+            del peer.queue[out]  # type: ignore[union-attr]
+            return
         self._timers.discard(out)
-        if out.message is not None:
-            out.message = None
-            for waiting in (peer.queue, self.ready):
-                if out in waiting:
-                    waiting.remove(out)
-        elif peer.outgoing.get(out.mid) is out:
-            del peer.outgoing[out.mid]
-        self._leave(out)
-        peer.used = now
+        if state is _IN_FLIGHT:
+            del peer.outgoing[out.mid]  # type: ignore[union-attr]
+            self._listening.pop(out, None)
+            self._leave(out, now)
+            peer.used = now
 
-    def _leave(self, out: Outgoing) -> None:
-        """Give up the place among the NSTART, and start who is next."""
+    def _leave(self, out: Outgoing, now: float) -> None:
+        """Give up a place among the NSTART, and start who is next."""
         if not out._counted:
             return
         out._counted = False
         peer = out._peer
         peer.outstanding -= 1
-        while peer.queue and peer.outstanding < peer.queue[0].tuning.NSTART:
-            self._start(peer.queue.popleft())
+        while peer.queue:
+            following = next(iter(peer.queue))
+            if peer.outstanding >= min(following.tuning.NSTART, self.max_waiting):
+                return
+            del peer.queue[following]
+            self._start_counted(following, now)
 
     def abandon(self, remote: EndpointAddress, now: float) -> None:
         """Cancel all messages to an endpoint that can not be reached.
@@ -542,101 +691,146 @@ class Reliability:
         peer = self._peers.get(remote)
         if peer is None:
             return
-        for out in [*peer.queue, *peer.outgoing.values()]:
+        # What is queued goes first, so that nothing of it is sent.
+        for out in [*(peer.queue or ()), *(peer.outgoing or {}).values()]:
             self.cancel(out, now)
 
-    def _next_mid(self, peer: _Peer) -> int:
-        """Return the next Message ID that is not in use (section 4.4)."""
+    def _take_mid(self, peer: _Peer) -> int:
+        """Return the next Message ID to a peer that is not in flight (section 4.4)."""
         mid = peer.next_mid
-        while mid in peer.outgoing:
-            mid = mid + 1 & 0xFFFF
-        peer.next_mid = mid + 1 & 0xFFFF
+        if mid < 0:
+            mid = int(self._random() * _GROUP_MIDS)
+        if peer.outgoing:
+            while mid in peer.outgoing:
+                mid = mid + 1 if mid < _GROUP_MIDS - 1 else 0
+        peer.next_mid = mid + 1 if mid < _GROUP_MIDS - 1 else 0
         return mid
 
-    def _peer(self, remote: EndpointAddress, now: float) -> _Peer:
-        peer = self._peers.get(remote)
-        if peer is None:
-            if len(self._peers) >= MAX_PEERS:
-                self._forget_peers(now, MAX_PEERS // 2)
-            peer = self._peers[remote] = _Peer(remote, int(self._random() * 65536))
-            self._wake_for_purge(now)
-        peer.used = now
+    def _take_group_mid(self) -> int:
+        """Return the next Message ID for multicast (section 8.1)."""
+        mid = self._next_group_mid
+        if mid < 0:
+            mid = _GROUP_MIDS + int(self._random() * (0x10000 - _GROUP_MIDS))
+        self._next_group_mid = mid + 1 if mid < 0xFFFF else _GROUP_MIDS
+        return mid
+
+    # Endpoints
+
+    def _meet(self, remote: EndpointAddress, now: float) -> _Peer:
+        """Begin to know an endpoint."""
+        peers = self._peers
+        if len(peers) >= self._peer_limit:
+            self._sweep(now)
+        self._last_base += 0x10000
+        peer = peers[remote] = _Peer(remote, self._last_base, now)
+        if self._sweep_due == _NEVER:
+            self._sweep_due = now + self._lifetime + _SLACK
+            self._wake_by(self._sweep_due)
         return peer
 
-    def _wake_for_purge(self, now: float) -> None:
-        self.wake = min(self.wake, now + self._lifetime + _PURGE_SLACK)
-
-    def _forget_peers(self, now: float, keep: int) -> None:
-        """Forget idle endpoints that were last used a lifetime ago, and more at the bound.
-
-        A forgotten endpoint gets a new random Message ID, which section 4.4 allows once the
-        old ones are out of use; at the bound it is a collision of one in thousands.
-        """
+    def _sweep(self, now: float) -> None:
+        """Forget endpoints that are out of use for a lifetime, and more at the bound."""
+        peers = self._peers
         idle = [
-            peer
-            for peer in self._peers.values()
-            if not (peer.outgoing or peer.queue or peer.outstanding)
+            peer for peer in peers.values() if not (peer.outgoing or peer.queue or peer.outstanding)
         ]
         idle.sort(key=_last_used)
-        surplus = len(self._peers) - keep
+        # Sweeping is rare even if each message comes from another endpoint.
+        surplus = len(peers) - self.max_peers // 2 if len(peers) >= self.max_peers else 0
         for index, peer in enumerate(idle):
             if index >= surplus and peer.used + self._lifetime > now:
                 break
-            del self._peers[peer.remote]
+            del peers[peer.remote]
+        self._peer_limit = max(self.max_peers, len(peers) + self.max_peers // 2)
+        self._sweep_due = now + self._lifetime if peers else _NEVER
 
     # Time
 
-    def tick(self, now: float) -> Iterator[tuple[Act, EndpointAddress, Any]]:
+    def tick(self, now: float) -> Sequence[EndpointAddress]:
         """Do what is due.
 
         Args:
             now: Monotonic seconds.
 
-        Yields:
-            What to do, for which endpoint, and with what: a datagram for ACKNOWLEDGE and
-            TRANSMIT, an :class:`Outgoing` for GIVE_UP.
+        Returns:
+            Endpoints that left a message unanswered to the end; all messages to them are
+            cancelled.
 
         RFC 7252 section 4.2; EMPTY_ACK_DELAY is ours.
         """
-        opened = self._open
-        while opened and (
-            opened[0].reply is not None or opened[0].arrived + self.tuning.EMPTY_ACK_DELAY <= now
-        ):
-            incoming = opened.popleft()
-            if incoming.reply is None:
-                remote, mid = incoming.key
-                reply = empty(_ACK, mid)
-                self._reply(incoming, reply)
-                yield (Act.ACKNOWLEDGE, remote, reply)
-        for out in self._timers.pop_due(now):
-            if out.message is not None:
-                # It had to wait for its leisure.
-                self.ready.append(out)
-            elif not out.confirmable:
-                self._leave(out)
-            elif out.remaining:
-                out.remaining -= 1
-                out.timeout *= 2
-                self._wait(out, now + out.timeout)
-                yield (Act.TRANSMIT, out._peer.remote, out.datagram)
-            else:
-                self.cancel(out, now)
-                yield (Act.GIVE_UP, out._peer.remote, out)
-        self._forget_oldest(now)
-        self._settle(now)
-
-    def _settle(self, now: float) -> None:
-        """Compute :attr:`wake` anew."""
-        wake = self._timers.next_deadline() or float("inf")
+        self._lifetime = self.tuning.EXCHANGE_LIFETIME
         if self._open:
-            wake = min(wake, self._open[0].arrived + self.tuning.EMPTY_ACK_DELAY)
+            self._acknowledge_overdue(now)
+        silent: list[EndpointAddress] = []
+        for out in self._timers.pop_due(now):
+            if out.state is _DELAYED:
+                self._start(out, now)
+            elif not out.confirmable:
+                # A request that got no response so far; a Reset may still come.
+                self._leave(out, now)
+                if out not in self._listening:
+                    self.cancel(out, now)
+            elif not self._retransmit(out, now):
+                silent.append(out.remote)
+                self.cancel(out, now)
+                self.abandon(out.remote, now)
+        listening = self._listening
+        while listening:
+            oldest = next(iter(listening))
+            if oldest.sent + self.tuning.NON_LIFETIME > now:
+                break
+            self.cancel(oldest, now)
+        self._forget_oldest(now)
+        if now >= self._sweep_due:
+            self._sweep(now)
+        self._compute_wake()
+        return silent
+
+    def _acknowledge_overdue(self, now: float) -> None:
+        """Send the empty ACKs of requests whose responses take long."""
+        overdue = []
+        delay = self.tuning.EMPTY_ACK_DELAY
+        for request, arrived in self._open.items():
+            if arrived.arrived + delay > now:
+                break
+            overdue.append(request)
+        for request in overdue:
+            datagram = self.acknowledge(request)
+            if datagram is not None:
+                self.outbox.append((datagram, request.remote))  # type: ignore[arg-type]
+
+    def _retransmit(self, out: Outgoing, now: float) -> bool:
+        """Send a message again whose timeout is over; return False if it has been enough.
+
+        RFC 7252 section 4.2.
+        """
+        tuning = out.tuning
+        if not out.remaining:
+            return False
+        out.remaining -= 1
+        out.timeout *= 2
+        if now <= out.sent + tuning.MAX_TRANSMIT_SPAN + _LATENESS:
+            self.outbox.append((out.datagram, out.remote))
+            self._wait(out, now + out.timeout)
+        else:
+            # This process slept, and has missed the opportunity; an answer may still be there.
+            out.remaining = 0
+            self._wait(out, max(out.sent + tuning.MAX_TRANSMIT_WAIT, now + tuning.ACK_TIMEOUT))
+        return True
+
+    def _compute_wake(self) -> None:
+        """Set :attr:`wake` to when something will be due."""
+        deadline = self._timers.next_deadline()
+        self.wake = self._sweep_due
+        if deadline is not None:
+            self._wake_by(deadline)
+        if self._open:
+            self._wake_by(next(iter(self._open.values())).arrived + self.tuning.EMPTY_ACK_DELAY)
         if self._by_age:
-            wake = min(wake, self._by_age[0].arrived + self._lifetime + _PURGE_SLACK)
-        if self._peers:
-            self._forget_peers(now, MAX_PEERS)
-        self.wake = wake
-        if self._peers:
-            self._wake_for_purge(now)
+            self._wake_by(self._by_age[0].arrived + self._lifetime + _SLACK)
+        if self._listening:
+            oldest = next(iter(self._listening))
+            self._wake_by(oldest.sent + self.tuning.NON_LIFETIME + _SLACK)
 
     def is_idle(self) -> bool:
         """Whether nothing is remembered, waited for or to be sent."""
@@ -646,13 +840,21 @@ class Reliability:
             or self._open
             or self._peers
             or self._timers
-            or self.ready
+            or self._listening
+            or self.outbox
             or self._remembered_bytes
         )
 
 
 def empty(mtype: Type, mid: int) -> bytes:
     """Return an empty message as a datagram.
+
+    >>> empty(Type.RST, 0x1234).hex()
+    '70001234'
+
+    Args:
+        mtype: Its type.
+        mid: Its Message ID.
 
     RFC 7252 section 4.1.
     """
@@ -663,7 +865,7 @@ def _last_used(peer: _Peer) -> float:
     return peer.used
 
 
+_REPLY = Verdict.REPLY
 _IGNORE = (Verdict.IGNORE, None)
 _REQUEST = (Verdict.REQUEST, None)
 _RESPONSE = (Verdict.RESPONSE, None)
-_REJECT = (Verdict.REJECT, None)

@@ -1,0 +1,317 @@
+"""The hand over the message layer: it feeds the heart, and does what that says.
+
+Here lives :class:`MessageManager`, between a transport for datagrams and the token floor.
+
+The room knows timers; when something is sent again, what is a duplicate and what is answered by
+a Reset is decided in :mod:`aiocoap.sansio.reliability`.
+
+RFC 7252 sections 4, 5.2 and 8.
+"""
+
+from __future__ import annotations
+
+import logging
+from asyncio import get_running_loop
+from collections.abc import Callable
+from functools import partial
+from random import random
+from typing import TYPE_CHECKING, Any
+
+from . import interfaces
+from ._faults import ConRetransmitsExceeded, UnparsableMessage
+from .address import EndpointAddress
+from .message import Message
+from .numbers.constants import TransportTuning
+from .numbers.types import Type
+from .sansio.reliability import Outgoing, Reliability, State, Verdict, empty
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, TimerHandle
+
+    from .credentials import CredentialsMap
+
+__all__ = ["MessageManager"]
+
+_REQUEST, _RESPONSE, _REPLY, _RESET = (
+    Verdict.REQUEST,
+    Verdict.RESPONSE,
+    Verdict.REPLY,
+    Verdict.RESET,
+)
+_NEVER = float("inf")
+
+
+class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
+    """What is between datagrams and messages: types, Message IDs, and all that hangs on them.
+
+    Whoever builds the stack sets :attr:`message_interface` before anything goes through.
+
+    Args:
+        token_manager: The floor above.  Its context's ``transport_tuning`` and ``log`` are
+            used where there are such.
+        tuning: Transmission parameters; None takes the context's, or the defaults.
+        loop: The event loop; None takes the running one.
+
+    Attributes:
+        malformed_count: Number of datagrams that were no messages.
+    """
+
+    def __init__(
+        self,
+        token_manager: interfaces.TokenManager,
+        *,
+        tuning: TransportTuning | None = None,
+        loop: AbstractEventLoop | None = None,
+    ) -> None:
+        context = getattr(token_manager, "context", None)
+        if tuning is None:
+            tuning = getattr(context, "transport_tuning", None) or TransportTuning()
+        self.token_manager = token_manager
+        self.log: Any = getattr(context, "log", None) or logging.getLogger("coap")
+        self.malformed_count = 0
+        self._tuning = tuning
+        self._heart = Reliability(tuning, random)
+        self._loop = loop or get_running_loop()
+        # When the one timer goes off; it may be earlier than necessary, never later.
+        self._timer: TimerHandle | None = None
+        self._armed = _NEVER
+        self._message_interface: interfaces.MessageInterface | None = None
+        # What every message goes through is looked up once.
+        self._time = self._loop.time
+        self._receive = self._heart.receive
+        self._piggyback = self._heart.piggyback
+        self._process_request = token_manager.process_request
+        self._send_datagram: Callable[[bytes, EndpointAddress], None] = _discard
+
+    @property
+    def message_interface(self) -> interfaces.MessageInterface:
+        """The transport below.
+
+        Raises:
+            RuntimeError: There is none yet, or none any more.
+        """
+        if self._message_interface is None:
+            raise RuntimeError("the message manager has no transport")
+        return self._message_interface
+
+    @message_interface.setter
+    def message_interface(self, message_interface: interfaces.MessageInterface) -> None:
+        self._message_interface = message_interface
+        self._send_datagram = message_interface.send_datagram
+
+    @property
+    def client_credentials(self) -> CredentialsMap:
+        """What to authenticate with as a client: the token floor's."""
+        return self.token_manager.client_credentials
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} over {self._message_interface!r}>"
+
+    # From below
+
+    def dispatch_datagram(self, datagram: bytes, remote: EndpointAddress) -> None:
+        """Take in the bytes of one datagram, whatever they are.
+
+        Args:
+            datagram: The bytes.
+            remote: Where they came from.
+
+        RFC 7252 section 4.2 (a confirmable message with a format error is rejected).
+        """
+        try:
+            message = Message.decode(datagram, remote)
+        except UnparsableMessage as problem:
+            self._reject_malformed(datagram, remote, problem)
+            return
+        self.dispatch_message(message)
+
+    def _reject_malformed(
+        self, datagram: bytes, remote: EndpointAddress, problem: Exception
+    ) -> None:
+        """Answer what is no message but would have been a confirmable one.
+
+        Everything else is silence: other versions (section 3), and all that came by multicast
+        (section 8.1).
+        """
+        self.malformed_count += 1
+        self.log.debug("Malformed datagram from %s: %s", remote, problem)
+        if len(datagram) >= 4 and datagram[0] & 0xF0 == 0x40 and not remote.is_multicast_locally:
+            self._send_datagram(empty(Type.RST, datagram[2] << 8 | datagram[3]), remote)
+
+    def dispatch_message(self, message: Message) -> None:
+        """Take in a decoded message.
+
+        Args:
+            message: It has a type, a Message ID and a remote.
+
+        RFC 7252 sections 4.2 to 4.5.
+        """
+        verdict, detail = self._receive(message, self._time())
+        if verdict is _REQUEST:
+            if self._heart.wake < self._armed:
+                self._arm()
+            self._process_request(message)
+        elif verdict is _REPLY:
+            assert message.remote is not None  # as promised
+            self._send_datagram(detail, message.remote)
+        else:
+            # An answer may have made room for what was queued.
+            self._follow_up()
+            if verdict is _RESPONSE:
+                self._process_response(message)
+            elif verdict is _RESET and detail is not None:
+                detail()
+
+    def _process_response(self, response: Message) -> None:
+        """Hand up a response, and acknowledge or reject it."""
+        if self.token_manager.process_response(response):
+            reply = self._heart.accept(response, self._time())
+            self._follow_up()
+        else:
+            reply = self._heart.refuse(response)
+        if reply is not None:
+            assert response.remote is not None  # as promised
+            self._send_datagram(reply, response.remote)
+
+    def dispatch_error(self, errno: int | Exception, remote: EndpointAddress) -> None:
+        """Take note that an endpoint can not be reached: whatever waits for it fails.
+
+        Args:
+            errno: An exception, or an error number of the operating system.
+            remote: The endpoint.
+
+        RFC 7252 section 4.2 (ICMP errors).
+        """
+        self._heart.abandon(remote, self._time())
+        self.token_manager.dispatch_error(errno, remote)
+
+    # From above
+
+    def send_message(
+        self, message: Message, messageerror_monitor: Callable[[], None] | None
+    ) -> Callable[[], None] | None:
+        """Send a message, with the type and Message ID that it needs.
+
+        A response is piggybacked if its request waits for its acknowledgement; a request that
+        came by multicast is answered at a random time.
+
+        Args:
+            message: A request or response with remote and token.  ``request`` of a response is
+                the very message that ``process_request`` was called with.  An empty response
+                (RFC 7967: there is none) just acknowledges the request.
+            messageerror_monitor: Called at most once, when the peer rejects this very message.
+
+        Returns:
+            A function to call when the message need not be sent (again) any more, or None
+            where there is nothing to stop.
+
+        Raises:
+            ValueError: The message can not be encoded, or is confirmable and goes to a group.
+
+        RFC 7252 sections 4.2, 5.2 and 8.2.
+        """
+        request = message.request
+        delay = 0.0
+        if request is not None:
+            datagram = self._piggyback(message)
+            if datagram is not None:
+                self._send_datagram(datagram, message.remote)  # type: ignore[arg-type]
+                return None
+            if not message.code:
+                return None
+            delay = self._prepare_own_message(request)
+        taken = self._heart.send(message, messageerror_monitor, self._time(), delay)
+        if type(taken) is bytes:
+            self._send_datagram(taken, message.remote)  # type: ignore[arg-type]
+        self._follow_up()
+        return partial(self._cancel, taken) if type(taken) is Outgoing else None
+
+    def _prepare_own_message(self, request: Message) -> float:
+        """Acknowledge the request of a response that is not piggybacked, if need be.
+
+        Returns:
+            Seconds that the response waits: the leisure of RFC 7252 section 8.2.
+        """
+        remote = request.remote
+        assert remote is not None  # requests come from somewhere
+        acknowledgement = self._heart.acknowledge(request)
+        if acknowledgement is not None:
+            self._send_datagram(acknowledgement, remote)
+        return random() * self._tuning.DEFAULT_LEISURE if remote.is_multicast_locally else 0.0
+
+    def _cancel(self, out: Outgoing) -> None:
+        """Have done with a message; what :meth:`send_message` returns is this."""
+        if out.state is not State.DONE:
+            self._heart.cancel(out, self._time())
+            self._follow_up()
+
+    def owns(self, remote: EndpointAddress) -> bool:
+        """Whether an address is one of the transport's."""
+        return self.message_interface.recognize_remote(remote)
+
+    async def resolve(self, message: Message) -> EndpointAddress | None:
+        """Return where a request goes, or None where that is not for the transport.
+
+        Raises:
+            ResolutionError: The name can not be resolved.
+        """
+        return await self.message_interface.determine_remote(message)
+
+    @property
+    def bound_address(self) -> tuple[str, int] | None:
+        """Host and port that requests can be sent to from outside, or None where there is none."""
+        return self.message_interface.bound_address
+
+    async def shutdown(self) -> None:
+        """Close for good: nothing is sent any more, and what comes in late is not heard."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        # Handlers may still answer, and requests be cancelled; it does nothing any more.
+        self._armed = -_NEVER
+        self._receive = _ignore
+        self._send_datagram = _discard
+        message_interface, self._message_interface = self._message_interface, None
+        if message_interface is not None:
+            await message_interface.shutdown()
+
+    # Time
+
+    def _follow_up(self) -> None:
+        """Send what is to be sent, and see to it that the timer goes off in time."""
+        heart = self._heart
+        outbox = heart.outbox
+        while outbox:
+            self._send_datagram(*outbox.popleft())
+        if heart.wake < self._armed:
+            self._arm()
+
+    def _arm(self) -> None:
+        """Set the timer to an earlier time."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = self._heart.wake
+        self._timer = self._loop.call_at(self._armed, self._tick)
+
+    def _tick(self) -> None:
+        """Do what is due."""
+        # Loops call a little early, by the resolution of their clock.
+        now = max(self._time(), self._armed)
+        self._timer = None
+        self._armed = _NEVER
+        silent = self._heart.tick(now)
+        self._follow_up()
+        for remote in silent:
+            self.log.info("No answer from %s, giving up", remote)
+            self.token_manager.dispatch_error(
+                ConRetransmitsExceeded(f"no acknowledgement from {remote.hostinfo}"), remote
+            )
+
+
+def _ignore(message: Message, now: float) -> tuple[Verdict, Any]:
+    """Take no notice of a message: there is no transport."""
+    return (Verdict.IGNORE, None)
+
+
+def _discard(datagram: bytes, remote: EndpointAddress) -> None:
+    """Send nothing: there is no transport."""
