@@ -1,0 +1,129 @@
+"""The contracts: what has to be provided, and the little that they do by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+
+from aiocoap import interfaces
+from aiocoap.address import EndpointAddress
+from aiocoap.message import Message
+from aiocoap.numbers.codes import GET
+from aiocoap.numbers.types import CON
+
+
+class Datagrams(interfaces.MessageInterface):
+    def __init__(self) -> None:
+        self.sent: list[tuple[bytes, EndpointAddress]] = []
+
+    def send_datagram(self, datagram: bytes, remote: EndpointAddress) -> None:
+        self.sent.append((datagram, remote))
+
+    async def determine_remote(self, message: Message) -> EndpointAddress | None:
+        return None
+
+    def recognize_remote(self, remote: EndpointAddress) -> bool:
+        return False
+
+    async def shutdown(self) -> None:
+        pass
+
+
+class Tokens(interfaces.TokenInterface):
+    own: ClassVar[EndpointAddress] = EndpointAddress()
+
+    def __init__(self, resolved: EndpointAddress | None) -> None:
+        self.resolved = resolved
+
+    def send_message(
+        self, message: Message, messageerror_monitor: Callable[[], None] | None
+    ) -> Callable[[], None] | None:
+        return None
+
+    def owns(self, remote: EndpointAddress) -> bool:
+        return remote is self.own
+
+    async def resolve(self, message: Message) -> EndpointAddress | None:
+        return self.resolved
+
+    async def shutdown(self) -> None:
+        pass
+
+
+class Requests(interfaces.RequestInterface):
+    def request(self, request: Any) -> None:
+        pass
+
+    async def fill_or_recognize_remote(self, message: Message) -> bool:
+        return False
+
+    async def shutdown(self) -> None:
+        pass
+
+
+def test_a_message_is_sent_as_its_bytes() -> None:
+    datagrams = Datagrams()
+    message = Message(mtype=CON, mid=1, code=GET)
+    message.remote = EndpointAddress()
+    datagrams.send(message)
+    assert datagrams.sent == [(message.encode(), message.remote)]
+
+
+def test_interfaces_have_no_bound_address_unless_they_say_so() -> None:
+    for interface in (Datagrams(), Tokens(None), Requests()):
+        assert interface.bound_address is None
+
+
+def test_addresses_are_recognized_or_filled_in() -> None:
+    message = Message(code=GET)
+    assert asyncio.run(Tokens(None).fill_or_recognize_remote(message)) is False
+    assert message.remote is None
+    own = Tokens.own
+    assert asyncio.run(Tokens(own).fill_or_recognize_remote(message)) is True
+    assert message.remote is own
+    assert asyncio.run(Tokens(None).fill_or_recognize_remote(message)) is True
+    message.remote = EndpointAddress()
+    assert asyncio.run(Tokens(None).fill_or_recognize_remote(message)) is False
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        interfaces.MessageInterface,
+        interfaces.MessageManager,
+        interfaces.TokenInterface,
+        interfaces.TokenManager,
+        interfaces.RequestInterface,
+        interfaces.ServerObservation,
+    ],
+)
+def test_contracts_have_to_be_fulfilled(contract: type[Any]) -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        contract()
+
+
+def test_resources_say_what_they_can() -> None:
+    resource = interfaces.ObservableResource()
+    request = Message(code=GET)
+    assert resource.resolve(request) == (resource, request)
+    assert resource.handled_options == frozenset()
+    assert resource.render_to_pipe is None
+    for coroutine in (
+        resource.render(request),
+        resource.needs_blockwise_assembly(request),
+        resource.add_observation(request, None),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(NotImplementedError):
+            asyncio.run(coroutine)
+
+
+def test_request_providers_have_to_provide() -> None:
+    with pytest.raises(NotImplementedError):
+        interfaces.RequestProvider().request(Message(code=GET))
+
+
+def test_addresses_are_here_too() -> None:
+    assert interfaces.EndpointAddress is EndpointAddress
