@@ -18,7 +18,7 @@ from ..address import EndpointAddress
 from ..interfaces import MessageInterface
 from ..numbers.constants import COAP_PORT
 from ..util import hostportjoin
-from .resolution import network_error, split_destination
+from .resolution import delivery_error, split_destination
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -210,8 +210,7 @@ class GenericMessageInterface(MessageInterface):
 
     def _dispatch_error(self, exc: OSError, address: GenericEndpointAddress) -> None:
         if self._ctx is not None:
-            error = network_error(exc, f"can not send to {address.hostinfo}")
-            self._ctx.dispatch_error(error, address)
+            self._ctx.dispatch_error(delivery_error(exc, address.hostinfo), address)
 
     async def shutdown(self) -> None:
         """Close all sockets for good."""

@@ -23,14 +23,15 @@ from ..util import hostportjoin, hostportsplit
 
 __all__ = [
     "BindError",
+    "DeliveryError",
     "Endpoint",
     "bind_error",
+    "delivery_error",
     "endpoint_of_literal",
     "host_of_sockaddr",
     "interface_index",
     "interface_name",
     "is_multicast_host",
-    "network_error",
     "plain_host",
     "resolve",
     "resolve_bind",
@@ -79,14 +80,29 @@ class Endpoint(NamedTuple):
         return f"{host}%{interface_name(self.zone)}" if self.zone else host
 
 
-def network_error(exc: OSError, doing: str) -> NetworkError:
+class DeliveryError(NetworkError):
+    """A datagram did not get to where it was sent.
+
+    Args:
+        text: What happened.
+        datagram: The beginning of the datagram, as far as the one who complains quotes it; who
+            forges complaints would have to guess its Message ID and token (RFC 7252 section 4.2).
+    """
+
+    def __init__(self, text: str, datagram: bytes) -> None:
+        super().__init__(text)
+        self.datagram = datagram
+
+
+def delivery_error(exc: OSError, hostinfo: str, datagram: bytes = b"") -> DeliveryError:
     """Wrap an error of the operating system.
 
     Args:
         exc: The error.
-        doing: What was done to whom, the beginning of the text.
+        hostinfo: Where the datagram was sent.
+        datagram: What is known of it.
     """
-    error = NetworkError(f"{doing}: {exc.strerror or exc}")
+    error = DeliveryError(f"can not send to {hostinfo}: {exc.strerror or exc}", datagram)
     error.__cause__ = exc
     return error
 

@@ -36,10 +36,10 @@ from .generic_udp import (
 )
 from .resolution import (
     Endpoint,
+    delivery_error,
     endpoint_of_literal,
     host_of_sockaddr,
     is_multicast_host,
-    network_error,
     resolve,
 )
 
@@ -257,7 +257,7 @@ def _connected(endpoints: list[Endpoint], host: str, port: int) -> tuple[socket.
         try:
             return _socket_to(endpoint.sockaddr), endpoint
         except OSError as exc:
-            first = first or network_error(exc, f"can not send to {hostportjoin(host, port)}")
+            first = first or delivery_error(exc, hostportjoin(host, port))
     assert first is not None  # resolving gives one at least
     raise first
 

@@ -44,11 +44,11 @@ from ..util.socknumbers import (
 )
 from .resolution import (
     Endpoint,
+    delivery_error,
     endpoint_of_literal,
     host_of_sockaddr,
     interface_name,
     is_multicast_host,
-    network_error,
     plain_host,
     resolve,
     resolve_bind,
@@ -489,7 +489,8 @@ class MessageInterfaceUDP6(RecvmsgDatagramProtocol, MessageInterface):
             if not error.is_final:
                 self._log.debug("Ignored an ICMP message about %s: %s", remote, error)
                 continue
-            self._dispatch_error(OSError(error.ee_errno, os.strerror(error.ee_errno)), remote)
+            exc = OSError(error.ee_errno, os.strerror(error.ee_errno))
+            self._dispatch_error(exc, data, remote)
 
     def error_received(self, exc: OSError) -> None:
         """Log an error that can not be told to belong to a peer."""
@@ -497,12 +498,11 @@ class MessageInterfaceUDP6(RecvmsgDatagramProtocol, MessageInterface):
 
     def send_failed(self, exc: OSError, data: bytes, address: Any) -> None:
         """Report that the system refused to send something."""
-        self._dispatch_error(exc, UDP6EndpointAddress(address, self))
+        self._dispatch_error(exc, data, UDP6EndpointAddress(address, self))
 
-    def _dispatch_error(self, exc: OSError, remote: UDP6EndpointAddress) -> None:
+    def _dispatch_error(self, exc: OSError, datagram: bytes, remote: UDP6EndpointAddress) -> None:
         if self._ctx is not None:
-            error = network_error(exc, f"can not send to {remote.hostinfo}")
-            self._ctx.dispatch_error(error, remote)
+            self._ctx.dispatch_error(delivery_error(exc, remote.hostinfo, datagram), remote)
 
     # Sending
 

@@ -32,7 +32,6 @@ from .resolution import (
     endpoint_of_literal,
     interface_index,
     is_multicast_host,
-    network_error,
     plain_host,
 )
 
@@ -309,7 +308,8 @@ def _join(sock: socket.socket, family: Family, group: str, interface: str) -> tu
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
     except OSError as exc:
         if exc.errno != errno.EADDRINUSE:  # listed twice
-            raise network_error(exc, f"can not join {group} on interface {interface}") from exc
+            why = exc.strerror or exc
+            raise NetworkError(f"can not join {group} on interface {interface}: {why}") from exc
     except ResolutionError as exc:
         raise NetworkError(f"can not join {group} on interface {interface}: {exc}") from exc
     return packed if endpoint.family == socket.AF_INET6 else _MAPPED + packed, index
