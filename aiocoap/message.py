@@ -185,6 +185,11 @@ class Message:
         new._path_prefix = self._path_prefix + opt.take_path(depth)
         return new
 
+    @property
+    def full_path(self) -> tuple[str, ...]:
+        """Path segments that the client asked for, whatever part of them a site took off."""
+        return self._path_prefix + self.opt.uri_path
+
     # The codec
 
     @classmethod
@@ -342,7 +347,7 @@ class Message:
             hostinfo,
             opt.uri_host if named else None,
             opt.uri_port if named else None,
-            self._path_prefix + opt.uri_path,
+            self.full_path,
             opt.uri_query,
             opt.proxy_scheme,
         )
