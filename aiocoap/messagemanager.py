@@ -196,9 +196,10 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
         came by multicast is answered at a random time.
 
         Args:
-            message: A request or response with remote and token.  ``request`` of a response is
-                the very message that ``process_request`` was called with.  An empty response
-                (RFC 7967: there is none) just acknowledges the request.
+            message: A request or response with remote and token.  Its Message ID is set when it
+                leaves, which is later where it is queued.  ``request`` of a response is the
+                message that ``process_request`` was called with.  An empty response (RFC 7967:
+                there is none) just acknowledges the request.
             messageerror_monitor: Called at most once, when the peer rejects this very message.
 
         Returns:

@@ -173,6 +173,7 @@ class Outgoing:
         "confirmable",
         "datagram",
         "deadline",
+        "message",
         "mid",
         "monitor",
         "remaining",
@@ -185,16 +186,16 @@ class Outgoing:
     def __init__(
         self,
         peer: _Peer,
-        mid: int,
-        datagram: bytes,
-        confirmable: bool,
+        message: Message,
         tuning: TransportTuning,
         monitor: Any,
     ) -> None:
         self._peer = peer
-        self.mid = mid
-        self.datagram = datagram
-        self.confirmable = confirmable
+        # Only until it is sent for the first time.
+        self.message: Message | None = message
+        self.mid = -1
+        self.datagram = b""
+        self.confirmable = message.mtype is _CON
         self.tuning = tuning
         self.monitor = monitor
         self.state = _QUEUED
@@ -441,9 +442,9 @@ class Reliability:
         """Make a response the acknowledgement of its request, where that is still possible.
 
         Args:
-            response: Its ``request`` is the very message that was received; type and Message ID
-                are set here.  An empty one just acknowledges, and one that is confirmable or
-                non-confirmable already is never piggybacked.
+            response: Its ``request`` is the message that was received, or a copy of it; type and
+                Message ID are set here.  An empty response just acknowledges, and one that is
+                confirmable or non-confirmable already is never piggybacked.
 
         Returns:
             The datagram to send, or None where the response is to be sent by :meth:`send`.
@@ -454,7 +455,7 @@ class Reliability:
         RFC 7252 section 5.2.1.
         """
         request = response.request
-        arrived = self._open.get(request)  # type: ignore[arg-type]
+        arrived = self._open.get(request) or self._find_open(request)  # type: ignore[arg-type]
         if arrived is None or arrived.reply is not None:
             return None
         if not response.code:
@@ -465,7 +466,7 @@ class Reliability:
         response.mtype = _ACK
         response.mid = request.mid  # type: ignore[union-attr]
         reply = response.encode()
-        del self._open[request]  # type: ignore[arg-type]
+        self._open.pop(request, None)  # type: ignore[arg-type]
         arrived.reply = reply
         if arrived.key >= 0:
             self._remembered_bytes += len(reply)
@@ -477,20 +478,30 @@ class Reliability:
         """Acknowledge a request whose response will be a message of its own.
 
         Args:
-            request: A message that was received.
+            request: A message that was received, or a copy of it.
 
         Returns:
             The empty ACK to send, or None where the request is not to be acknowledged (any more).
 
         RFC 7252 section 5.2.2.
         """
-        arrived = self._open.pop(request, None)
+        arrived = self._open.pop(request, None) or self._find_open(request)
         if arrived is None or arrived.reply is not None:
             return None
         arrived.reply = reply = empty(_ACK, request.mid)  # type: ignore[arg-type]
         if arrived.key >= 0:
             self._remembered_bytes += len(reply)
         return reply
+
+    def _find_open(self, request: Message) -> Incoming | None:
+        """Return what is remembered of a request of which there is only a copy at hand."""
+        if request.mtype is not _CON:
+            return None
+        peer = self._peers.get(request.remote)  # type: ignore[arg-type]
+        if peer is None:
+            return None
+        arrived = self._incoming.get(peer.base + request.mid)  # type: ignore[operator]
+        return None if arrived is None or arrived.token != request.token else arrived
 
     def _forget_oldest(self, now: float) -> None:
         """Forget what is too old, and what is too much."""
@@ -514,7 +525,8 @@ class Reliability:
     ) -> Outgoing | bytes | None:
         """Take on a message.
 
-        Its Message ID is set, and its type where that is neither CON nor NON.
+        Its type is set where it is neither CON nor NON, and its Message ID when it leaves: that is
+        None as long as the message is queued or delayed.
 
         Args:
             message: A request, a response or a ping, encodable but for type and Message ID.
@@ -548,25 +560,36 @@ class Reliability:
         if is_response and mtype is _CON and self._is_overloaded(peer):
             mtype = _NON
         message.mtype = mtype
-        message.mid = mid = self._take_mid(peer)
-        datagram = message.encode()
         if mtype is _NON and is_response and monitor is None and not delay:
-            return datagram
-        out = Outgoing(peer, mid, datagram, mtype is _CON, tuning, monitor)
+            message.mid = self._take_mid(peer)
+            return message.encode()
+        out = Outgoing(peer, message, tuning, monitor)
         if delay:
             if len(self._timers) >= self.max_waiting:
                 return None
             out.state = _DELAYED
+            self._encode_early(out)
             self._wait(out, now + delay)
         elif mtype is _NON and is_response:
             self._start(out, now)
         elif peer.queue or peer.outstanding >= min(tuning.NSTART, self.max_waiting):
+            self._encode_early(out)
             if peer.queue is None:
                 peer.queue = OrderedDict()
             peer.queue[out] = None
         else:
-            self._start_counted(out, now)
+            self._start(out, now, True)
         return out
+
+    def _encode_early(self, out: Outgoing) -> None:
+        """Encode a message that has no Message ID yet, so that failures have somebody to go to."""
+        message = out.message
+        assert message is not None  # it was not sent yet
+        message.mid = 0
+        try:
+            out.datagram = message.encode()
+        finally:
+            message.mid = None
 
     def _choose_type(self, message: Message, tuning: TransportTuning) -> Type:
         """Return the type of a message that has none.
@@ -589,27 +612,34 @@ class Reliability:
             peer.queue is not None and len(peer.queue) >= MAX_QUEUED_RESPONSES
         )
 
-    def _start_counted(self, out: Outgoing, now: float) -> None:
-        """Send a message in one of the NSTART places."""
-        out._counted = True
-        out._peer.outstanding += 1
-        self._start(out, now)
-
-    def _start(self, out: Outgoing, now: float) -> None:
+    def _start(self, out: Outgoing, now: float, counted: bool = False) -> None:
         """Send a message for the first time.
+
+        Args:
+            out: The message.
+            now: Monotonic seconds.
+            counted: Whether it takes up one of the NSTART places.
+
+        Raises:
+            ValueError: The message can not be encoded; nothing has happened then.
 
         RFC 7252 sections 4.2 and 4.7.
         """
-        peer, tuning = out._peer, out.tuning
+        peer, tuning, message = out._peer, out.tuning, out.message
+        assert message is not None  # it was not sent yet
+        message.mid = out.mid = mid = self._take_mid(peer)
+        if out.datagram:
+            out.datagram = b"%b%b%b" % (out.datagram[:2], mid.to_bytes(2, "big"), out.datagram[4:])
+        else:
+            out.datagram = message.encode()
+        out.message = None
         out.state = _IN_FLIGHT
         out.sent = now
+        if counted:
+            out._counted = True
+            peer.outstanding += 1
         if peer.outgoing is None:
             peer.outgoing = {}
-        if out.mid in peer.outgoing:
-            # The ID was free when the message was queued; all others have been used since.
-            out.mid = self._take_mid(peer)
-            datagram = out.datagram
-            out.datagram = b"%b%b%b" % (datagram[:2], out.mid.to_bytes(2, "big"), datagram[4:])
         peer.outgoing[out.mid] = out
         self.outbox.append((out.datagram, peer.remote))
         first_timeout = tuning.ACK_TIMEOUT * tuning.ACK_RANDOM_FACTOR
@@ -656,7 +686,7 @@ class Reliability:
         if state is _DONE:
             return
         out.state = _DONE
-        out.monitor = None
+        out.message = out.monitor = None
         if state is _QUEUED:
             del peer.queue[out]  # type: ignore[union-attr]
             return
@@ -679,7 +709,7 @@ class Reliability:
             if peer.outstanding >= min(following.tuning.NSTART, self.max_waiting):
                 return
             del peer.queue[following]
-            self._start_counted(following, now)
+            self._start(following, now, True)
 
     def abandon(self, remote: EndpointAddress, now: float) -> None:
         """Cancel all messages to an endpoint that can not be reached.
