@@ -475,5 +475,10 @@ def test_files_without_a_certificate(tmp_path: Path) -> None:
     assert "is no file" in refused({"*": {"tlscert": {"certfile": str(tmp_path)}}})
 
 
-def test_a_tlscert_by_hand() -> None:
+def test_certificates_have_no_key_for_dtls(certfile: str) -> None:
+    entry: Any = {"tlscert": {"certfile": certfile}}
+    credentials = loaded({":a": {"any-of": [entry, psk(b"1")]}, ":b": entry, ":c": ":b"})
+    assert credentials[":a"].as_dtls_psk() == (b"me", b"1")
+    with pytest.raises(CredentialsMissingError, match="has no key for DTLS"):
+        credentials[":c"].as_dtls_psk()
     assert TLSCert("ca.pem").certfile == "ca.pem"
