@@ -362,9 +362,7 @@ class ServerObservation(ABC):
 class ObservableResource(Resource):
     """A resource that can be observed (stable)."""
 
-    async def add_observation(
-        self, request: Message, serverobservation: ServerObservation
-    ) -> None:
+    async def add_observation(self, request: Message, serverobservation: ServerObservation) -> None:
         """Decide on an observation, before the request is rendered.
 
         A resource that takes it up calls ``serverobservation.accept(callback)``, and
@@ -375,5 +373,3 @@ class ObservableResource(Resource):
             serverobservation: The observation.
         """
         raise NotImplementedError
-
-

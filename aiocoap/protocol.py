@@ -88,8 +88,13 @@ class Context(interfaces.RequestProvider):
         self.loop = _running_loop(loop)
         self.log = logging.getLogger(loggername)
         self.serversite = serversite
-        self.client_credentials = client_credentials or CredentialsMap()
-        self.server_credentials = server_credentials or CredentialsMap()
+        # An empty map is one, too: it may be filled later.
+        self.client_credentials = (
+            CredentialsMap() if client_credentials is None else client_credentials
+        )
+        self.server_credentials = (
+            CredentialsMap() if server_credentials is None else server_credentials
+        )
         if isinstance(transport_tuning, type):
             transport_tuning = transport_tuning()
         self.transport_tuning = transport_tuning or TransportTuning()
