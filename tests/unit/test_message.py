@@ -178,6 +178,7 @@ def test_below() -> None:
     assert inner.get_request_uri() == whole.get_request_uri()
     innermost = inner.below(1)
     assert innermost.opt.uri_path == ()
+    assert innermost.full_path == whole.full_path == ("a", "b", "c")
     assert innermost.get_request_uri() == "coap://h.example/a/b/c?q"
     assert innermost.copy().get_request_uri() == "coap://h.example/a/b/c?q"
     assert whole.opt.uri_path == ("a", "b", "c")
@@ -190,7 +191,9 @@ def test_below() -> None:
 
 def test_decoding_gives_an_incoming_message() -> None:
     remote = Remote("h")
-    message = Message.decode(b"\x62\x45\x12\x34ab\x61\x07\xffp", remote)
+    raw = b"\x62\x45\x12\x34ab\x61\x07\xffp"
+    message = Message.decode(raw, remote)
+    assert message.encode() == raw
     assert message.mtype is ACK
     assert message.code is CONTENT
     assert message.mid == 0x1234
