@@ -31,6 +31,7 @@ from .requester import (
     Request,
 )
 from .responder import Responder, ServerObservation
+from .sansio.matching import RequestTags
 from .tokenmanager import TokenManager
 from .transports.catalog import Transport, lookup, open_transport
 
@@ -99,6 +100,8 @@ class Context(interfaces.RequestProvider):
             transport_tuning = transport_tuning()
         self.transport_tuning = transport_tuning or TransportTuning()
         self.request_interfaces: list[interfaces.RequestInterface] = []
+        # What tells uploads apart that a server could mix up.
+        self.request_tags = RequestTags()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._responder = Responder(self)
         self._is_shut_down = False

@@ -152,7 +152,15 @@ class _Received(Pipe):
     until the last response, or until :meth:`end`.
     """
 
-    __slots__ = ("_latest", "_manager", "_stop_earlier", "_stop_latest", "is_observing", "key")
+    __slots__ = (
+        "_latest",
+        "_manager",
+        "_origin",
+        "_stop_earlier",
+        "_stop_latest",
+        "is_observing",
+        "key",
+    )
 
     # Set by begin: the last notification as long as it may have to be stopped, and how to stop
     # it and the one before.
@@ -163,6 +171,8 @@ class _Received(Pipe):
     def __init__(self, manager: TokenManager, request: Message, key: _Key) -> None:
         super().__init__(request, manager.log)
         self._manager = manager
+        # What came in; ``request`` may become what a resource inside of sites sees of it.
+        self._origin = request
         self.key = key
         self.is_observing = False
 
@@ -179,7 +189,7 @@ class _Received(Pipe):
         if is_last and not self.is_observing and not self._callbacks:
             self._phase = _ENDED
             del manager.incoming_requests[self.key]
-            manager.send_response(self.request, response)
+            manager.send_response(self._origin, response)
             self._run_end_callbacks()
             return
         self._phase = _OPEN
@@ -187,7 +197,7 @@ class _Received(Pipe):
             is_last = not (self.is_observing or manager.begin_observation(self, response))
         self._supersede()
         monitor = None if is_last or not response.code else self.end
-        sent, stop = manager.send_response(self.request, response, monitor)
+        sent, stop = manager.send_response(self._origin, response, monitor)
         if sent is not response:
             # What was to be sent could not be, and an error took its place.
             is_last, response = True, sent
@@ -382,7 +392,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         """Send a response to where its request came from.
 
         Args:
-            request: The request.
+            request: The very message that came in.
             response: The response, or what only acknowledges the request.
             monitor: Called if the client rejects the response.
 
@@ -455,7 +465,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
     def request(self, request: Pipe) -> None:
         """Send a pipe's request, and put into the pipe what comes back.
 
-        Token and Message ID of the message are set.
+        Token and Message ID of the message are set; of one that has a token, a copy is sent.
 
         Args:
             request: A pipe; the remote of its request is an address of this transport.
@@ -464,6 +474,9 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             request.add_exception(error.LibraryShutdown())
             return
         message = request.request
+        if message.token:
+            # It was sent before, and perhaps still is: its token must not change under way.
+            message = request.request = message.copy(token=b"")
         remote = message.remote
         assert remote is not None  # it has been filled in
         matching = self.outgoing_requests

@@ -1,14 +1,15 @@
 """Which request a response belongs to.
 
 Here lives :class:`Matching`: the requests of an endpoint that wait for responses, by token and
-remote endpoint, and the tokens for new ones.
+remote endpoint, and the tokens for new ones.  :class:`RequestTags` does for the blocks of
+concurrent uploads what tokens do for requests.
 
 The room knows no pipe, no timer and no message: what waits is whatever its owner puts in.  That
 a piggybacked response has the Message ID of its request is seen to where there are Message IDs,
 in :mod:`.reliability`.
 
 RFC 7252 sections 5.3 (matching), 8.2 (multicast) and 11.4 (spoofed responses), RFC 9175
-sections 4.2 and 5.1 (tokens that are not used again).
+sections 3.4 and 3.5 (Request-Tag), 4.2 and 5.1 (tokens that are not used again).
 
 Tokens
 ------
@@ -28,12 +29,13 @@ who guess, and those who can listen need no guess.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 from ..address import EndpointAddress
 
-__all__ = ["TOKEN_SIZE", "Matching", "Tokens"]
+__all__ = ["TOKEN_SIZE", "Matching", "RequestTags", "Tokens"]
 
 TOKEN_SIZE = 4
 """Length in bytes of the tokens that are made here."""
@@ -155,3 +157,68 @@ class Matching(Generic[_T]):
             for expected, request in self._waiting.values()
             if expected is not None and expected == remote
         ]
+
+
+class RequestTags:
+    """The Request-Tags of the uploads under way.
+
+    An upload gets the shortest tag that tells it from the others that a server could take its
+    blocks for; mostly that is none at all.  The tag of an upload that was broken off stays in
+    use for as long as one of its blocks may still arrive.  All entries are made by uploads of
+    our own.
+
+    RFC 9175 sections 3.4 and 3.5.2.
+    """
+
+    __slots__ = ("_broken_off", "_in_use")
+
+    def __init__(self) -> None:
+        self._in_use: dict[Hashable, set[bytes | None]] = {}
+        self._broken_off: deque[tuple[float, Hashable, bytes | None]] = deque()
+
+    def __len__(self) -> int:
+        """Return the number of tags in use."""
+        return sum(map(len, self._in_use.values()))
+
+    def take(self, key: Hashable, now: float) -> bytes | None:
+        """Return a tag for an upload; None stands for no Request-Tag option.
+
+        Args:
+            key: What is the same in all uploads that a server could mix up: where they go, and
+                the cache key of their request.
+            now: Monotonic seconds.
+        """
+        while self._broken_off and self._broken_off[0][0] <= now:
+            _, old_key, old_tag = self._broken_off.popleft()
+            self.release(old_key, old_tag)
+        in_use = self._in_use.setdefault(key, set())
+        tag: bytes | None = None
+        number = 0
+        while tag in in_use:
+            tag = number.to_bytes((number.bit_length() + 7) // 8, "big")
+            number += 1
+        in_use.add(tag)
+        return tag
+
+    def release(self, key: Hashable, tag: bytes | None) -> None:
+        """Let go of the tag of an upload whose last block was answered.
+
+        Args:
+            key: As for :meth:`take`.
+            tag: What that returned.
+        """
+        in_use = self._in_use[key]
+        in_use.remove(tag)
+        if not in_use:
+            del self._in_use[key]
+
+    def retire(self, key: Hashable, tag: bytes | None, until: float) -> None:
+        """Let go of the tag of an upload that was broken off, later.
+
+        Args:
+            key: As for :meth:`take`.
+            tag: What that returned.
+            until: When none of its blocks can be under way any more, in monotonic seconds; not
+                earlier than in the last call.
+        """
+        self._broken_off.append((until, key, tag))

@@ -1,0 +1,706 @@
+"""The client half: from a request of the application to its response, or to a series of them.
+
+Here live the requests that a context hands out (:class:`Request` for one message,
+:class:`BlockwiseRequest` for whole bodies) and :class:`ClientObservation`.
+
+The room knows no tokens, no types and no transports; which block comes next is decided in
+:mod:`aiocoap.sansio.blockwise`, which notification is the newer in
+:mod:`aiocoap.sansio.observation`.
+
+RFC 7252 sections 5.2 and 8.2, RFC 7641 section 3 (the client's side), RFC 7959 sections 2.4 to
+2.8, RFC 9175 section 3.4 (Request-Tag).
+
+The way of a request::
+
+    resolve --> send --> response --> (fetch its other blocks) --> the future ``response``
+          '--> upload block by block --'        '---- newer notifications --> ``observation``
+
+Who holds whom: the application holds the request, and that holds future and observation.  What
+works on it (:class:`_Delivery`) is held by the pipe that waits for responses, and holds the
+observation weakly, so that one which nobody has an eye on any more ends by itself: the next
+notification is rejected (RFC 7641 section 3.6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from logging import Logger, LoggerAdapter, getLogger
+from typing import TYPE_CHECKING, Any
+
+from . import error, interfaces
+from .address import EndpointAddress
+from .message import Message
+from .numbers.codes import Code
+from .numbers.constants import TransportTuning
+from .numbers.optionnumbers import OptionNumber
+from .pipe import Pipe
+from .sansio.blockwise import Block1Upload, Block2Download, needs_upload, wants_download
+from .sansio.observation import Ordering, is_notification
+
+if TYPE_CHECKING:
+    from .protocol import Context
+
+    _Log = Logger | LoggerAdapter[Any]
+    _Event = tuple[Message | None, BaseException | None, bool]
+
+__all__ = [
+    "BaseRequest",
+    "BaseUnicastRequest",
+    "BlockwiseRequest",
+    "ClientObservation",
+    "Request",
+]
+
+_OBSERVE = int(OptionNumber.OBSERVE)
+
+
+class ClientObservation:
+    """The notifications of an observed resource (stable).
+
+    They are had by callbacks or by ``async for``.  There is one place for the latest
+    notification: what is not picked up before the next one is skipped, as observing is about
+    the present state and not about its history (RFC 7641 section 1.3); the last one is kept.  A
+    notification that came before anybody was there to take it is delivered to who comes first.
+
+    Whatever ends the observation from outside is delivered as an error, once to each errback
+    and once to each iteration, however late they come.
+
+    An observation without callbacks ends when the last reference to it is gone.
+
+    Attributes:
+        cancelled: Whether the observation is over.
+    """
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self._latest: Message | None = None
+        # Numbers of the latest notification, and of the last that somebody got.
+        self._serial = 0
+        self._consumed = 0
+        self._error: BaseException | None = None
+        self._callbacks: list[Callable[[Message], object]] = []
+        self._errbacks: list[Callable[[BaseException], object]] = []
+        self._cancel_callbacks: list[Callable[[], object]] = []
+        self._waiters: list[asyncio.Future[None]] = []
+        self._delivery: _Delivery | None = None
+        self._log: _Log = getLogger("coap")
+
+    # For the application
+
+    def register_callback(self, callback: Callable[[Message], object]) -> None:
+        """Call a function with each notification that comes.
+
+        Args:
+            callback: Gets the notification.  What it raises goes to the log.
+        """
+        if not self.cancelled:
+            self._callbacks.append(callback)
+            if self._delivery is not None:
+                self._delivery.hold(self)
+        if self._consumed < self._serial:
+            self._consumed = self._serial
+            self._call(callback, self._latest)
+
+    def register_errback(self, callback: Callable[[BaseException], object]) -> None:
+        """Call a function when the observation fails, or at once if it has.
+
+        Args:
+            callback: Gets the exception; it is the last that is heard of the observation.  What
+                it raises goes to the log.
+        """
+        if self._error is not None:
+            self._call(callback, self._error)
+        elif not self.cancelled:
+            self._errbacks.append(callback)
+
+    def cancel(self) -> None:
+        """End the observation; nothing comes of it any more, no error either."""
+        if self.cancelled:
+            return
+        self._latest = None
+        self._consumed = self._serial
+        self._end()
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Call a function when the observation is over for any reason, or at once if it is.
+
+        Args:
+            callback: Called once, without arguments.  What it raises goes to the log.
+        """
+        if self.cancelled:
+            self._call(callback)
+        else:
+            self._cancel_callbacks.append(callback)
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        """Iterate over the notifications, until the observation fails or is cancelled."""
+        return _Notifications(self)
+
+    # For who drives it
+
+    def callback(self, response: Message) -> None:
+        """Deliver a notification.
+
+        Args:
+            response: The notification.
+        """
+        if self.cancelled:
+            return
+        self._latest = response
+        self._serial += 1
+        if self._callbacks:
+            self._consumed = self._serial
+            for callback in list(self._callbacks):
+                self._call(callback, response)
+        self._wake()
+
+    def error(self, exception: BaseException) -> None:
+        """End the observation with an error; one that is over stays as it is.
+
+        Args:
+            exception: What to deliver.
+        """
+        if self.cancelled:
+            return
+        self._error = exception
+        errbacks = self._errbacks
+        self._end()
+        for errback in errbacks:
+            self._call(errback, exception)
+
+    def _end(self) -> None:
+        self.cancelled = True
+        self._callbacks = []
+        self._errbacks = []
+        delivery, self._delivery = self._delivery, None
+        if delivery is not None:
+            delivery.drop_observation()
+        callbacks, self._cancel_callbacks = self._cancel_callbacks, []
+        for callback in callbacks:
+            self._call(callback)
+        self._wake()
+
+    def _call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call a function of the application, from within the network stack."""
+        try:
+            function(*arguments)
+        except Exception:
+            self._log.exception("Callback %r of an observation failed", function)
+
+    # Iteration
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _change(self) -> None:
+        """Wait for a notification or the end."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def __repr__(self) -> str:
+        state = "over" if self.cancelled else "open"
+        return (
+            f"<{type(self).__name__} {state}, {self._serial} notification(s), "
+            f"{len(self._callbacks)} callback(s), {len(self._waiters)} waiting>"
+        )
+
+
+class _Notifications(AsyncIterator[Message]):
+    """An ``async for`` over an observation."""
+
+    __slots__ = ("_is_over", "_observation", "_seen")
+
+    def __init__(self, observation: ClientObservation) -> None:
+        self._observation = observation
+        self._seen = observation._consumed
+        self._is_over = False
+
+    async def __anext__(self) -> Message:
+        """Return the latest notification, once it is a new one."""
+        observation = self._observation
+        while True:
+            latest = observation._latest
+            if self._seen < observation._serial and latest is not None:
+                self._seen = observation._consumed = observation._serial
+                return latest
+            if observation.cancelled:
+                if observation._error is None or self._is_over:
+                    raise StopAsyncIteration
+                self._is_over = True
+                raise observation._error
+            await observation._change()
+
+
+class _Delivery:
+    """What takes the responses to a request to the application: a future, then an observation.
+
+    Args:
+        request: The application's request.
+        loop: The loop of the future.
+        log: Where to log what callbacks raise.
+    """
+
+    __slots__ = (
+        "_held",
+        "_log",
+        "_observation",
+        "_ordering",
+        "_source",
+        "loop",
+        "request",
+        "response",
+        "stop",
+    )
+
+    def __init__(self, request: Message, loop: asyncio.AbstractEventLoop, log: _Log) -> None:
+        self.request = request
+        self.loop = loop
+        self._log = log
+        self.response: asyncio.Future[Message] = loop.create_future()
+        self.response.add_done_callback(self._response_done)
+        self._observation: weakref.ref[ClientObservation] | None = None
+        self._held: ClientObservation | None = None
+        self._ordering: Ordering | None = None
+        # Which member of a group is observed.
+        self._source: EndpointAddress | None = None
+        # How to lose the interest in the pipe that is open.
+        self.stop: Callable[[], None] | None = None
+
+    def observe(self, reset_time: float) -> ClientObservation | None:
+        """Return the observation, if the request asks for one.
+
+        Args:
+            reset_time: Seconds after which any notification is newer than the last.
+        """
+        opt = self.request.opt
+        if _OBSERVE not in opt or opt.observe != 0:
+            return None
+        observation = ClientObservation()
+        observation._delivery = self
+        observation._log = self._log
+        self._observation = weakref.ref(observation, self.drop_observation)
+        self._ordering = Ordering(reset_time)
+        return observation
+
+    def _observer(self) -> ClientObservation | None:
+        """Return the observation, if there is one and somebody has an eye on it."""
+        return None if self._observation is None else self._observation()
+
+    def hold(self, observation: ClientObservation) -> None:
+        """Keep the observation going even if nobody else does, as it has callbacks."""
+        self._held = observation
+
+    def drop_observation(self, _: object = None) -> None:
+        """Nobody wants notifications (any more); a response may still be waited for."""
+        self._held = self._observation = None
+        if self.response.done():
+            self.close()
+
+    def _response_done(self, response: asyncio.Future[Message]) -> None:
+        if response.cancelled():
+            observation = self._observer()
+            if observation is not None:
+                observation.cancel()
+            self.close()
+
+    def close(self) -> None:
+        """Stop to work on the request."""
+        self._held = self._observation = None
+        stop, self.stop = self.stop, None
+        if stop is not None:
+            stop()
+
+    def on_event(self, event: _Event) -> bool:
+        """Take an event out of the pipe; return whether more are welcome."""
+        message, exception, is_last = event
+        if is_last or self._ordering is None:
+            self.stop = None
+        if message is None:
+            self.fail(exception)
+        elif self._ordering is None:
+            self.take(message)
+        elif self._is_fresh(message):
+            self.take(message)
+            return self.stop is not None
+        else:
+            return True
+        return False
+
+    def _is_fresh(self, message: Message) -> bool:
+        """Whether a response tells something new (RFC 7641 section 3.4)."""
+        if self._source is None:
+            self._source = message.remote
+        elif self._source != message.remote:
+            return False
+        # Where there are no types, the transport keeps the order (RFC 8323 section 7.1).
+        number = None if message.mtype is None else message.opt.observe
+        assert self._ordering is not None  # or nobody would ask
+        return self._ordering.feed(number, self.loop.time())
+
+    def take(self, message: Message) -> None:
+        """Take a response that is not outdated."""
+        self.deliver(message, message)
+
+    def deliver(self, message: Message, first: Message) -> None:
+        """Give a response to the application.
+
+        Args:
+            message: The whole response.
+            first: The one that came by itself, of which it is made.
+        """
+        message.request = self.request
+        is_response = not self.response.done()
+        if is_response:
+            self.response.set_result(message)
+        observation = self._observer()
+        if observation is None:
+            self.close()
+            return
+        if not is_response:
+            observation.callback(message)
+        if not is_notification(first):
+            observation.error(
+                error.NotObservable() if is_response else error.ObservationCancelled()
+            )
+
+    def fail(self, exception: BaseException | None) -> None:
+        """Give an exception to the application."""
+        problem = _as_error(exception)
+        observation = self._observer()
+        if not self.response.done():
+            self.response.set_exception(problem)
+            if observation is not None or isinstance(problem, error.LibraryShutdown):
+                # Nobody needs to be told that nobody looked at it.
+                self.response.exception()
+        if observation is not None:
+            observation.error(problem)
+        self.close()
+
+
+class _BlockwiseDelivery(_Delivery):
+    """A delivery that cuts bodies into blocks and puts them together.
+
+    Args:
+        request: The application's request.
+        context: Where to send.
+    """
+
+    __slots__ = ("_context", "_interface", "_task", "_whole")
+
+    def __init__(self, request: Message, context: Context) -> None:
+        super().__init__(request, context.loop, context.log)
+        self._context = context
+        self._interface: interfaces.RequestInterface | None = None
+        # What later blocks of the response are asked for with.
+        self._whole = request
+        self._task: asyncio.Task[None] | None = None
+
+    def close(self) -> None:
+        """Stop to work on the request."""
+        self._abandon_task()
+        super().close()
+
+    # Tasks: one to resolve and upload, one for each response in several blocks
+
+    def start(self) -> None:
+        """Begin to send the request."""
+        self._spawn(self._begin())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._abandon_task()
+        self._task = task = self._context.spawn(work, "request")
+        task.add_done_callback(self._task_done)
+
+    def _abandon_task(self) -> None:
+        task, self._task = self._task, None
+        if task is not None and task is not asyncio.current_task(self.loop):
+            task.cancel()
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        if self._task is not task:
+            # It was abandoned, or has closed the delivery.
+            return
+        self._task = None
+        if task.cancelled():
+            # Only the context does that.
+            self.fail(error.LibraryShutdown())
+
+    async def _begin(self) -> None:
+        """Send the request, or its body block by block."""
+        request = self.request
+        try:
+            self._interface = await self._context.find_remote_and_interface(request)
+            assert request.remote is not None  # that is what was found
+            exponent, payload_size = self._block_size(request.remote)
+            if needs_upload(request, exponent, payload_size):
+                await self._upload(exponent, payload_size)
+                return
+            pipe = Pipe(request, self._log)
+            self.stop = pipe.on_event(self.on_event)
+            self._interface.request(pipe)
+        except Exception as problem:
+            self.fail(problem)
+
+    async def _ask(self, message: Message, is_observed: bool = False) -> _Question:
+        """Send one message, and wait for its response.
+
+        Raises:
+            Error: There is none.
+        """
+        assert self._interface is not None  # the first thing that was found out
+        question = _Question(self.loop, is_observed)
+        pipe = Pipe(message, self._log)
+        question.stop = pipe.on_event(question.on_event)
+        self._interface.request(pipe)
+        try:
+            await question.answer
+        except asyncio.CancelledError:
+            question.stop()
+            if not question.answer.cancelled():
+                # It came at the same moment, and nobody will look at it.
+                question.answer.exception()
+            raise
+        return question
+
+    # Blocks
+
+    def _block_size(self, remote: EndpointAddress) -> tuple[int, int]:
+        """Return exponent and payload size in bytes of blocks exchanged with an endpoint."""
+        exponent = self._tuning().DEFAULT_BLOCK_SIZE_EXP
+        if exponent < 6:
+            return min(exponent, remote.maximum_block_size_exp), 16 << exponent
+        # Nothing smaller is configured: what the peer takes is the limit.
+        return remote.maximum_block_size_exp, remote.maximum_payload_size
+
+    def _tuning(self) -> TransportTuning:
+        return self.request.transport_tuning or self._context.transport_tuning
+
+    async def _upload(self, exponent: int, payload_size: int) -> None:
+        """Send the body of the request, and take the response to its last block.
+
+        Concurrent uploads that a server could mix up are told apart by Request-Tag; others do
+        without the option, as RFC 9175 section 3.4 wants messages to be short.
+
+        RFC 7959 section 2.5, RFC 9175 section 3.5.2.
+        """
+        request = self.request
+        assert request.remote is not None  # it has been found
+        key = (request.remote.blockwise_key, request.get_cache_key())
+        tags = self._context.request_tags
+        tag = tags.take(key, self.loop.time())
+        if tag is not None:
+            # It belongs to the requests for later blocks of the response as well.
+            self._whole = request.copy(request_tag=[tag])
+        is_concluded = False
+        try:
+            upload = Block1Upload(request, exponent, payload_size, tag)
+            response = None
+            while response is None:
+                question = await self._ask(upload.next_request(), self._ordering is not None)
+                response = upload.feed(question.answer.result())
+                if response is None:
+                    question.stop()
+            is_concluded = True
+        finally:
+            if is_concluded:
+                tags.release(key, tag)
+            else:
+                until = self.loop.time() + self._context.transport_tuning.EXCHANGE_LIFETIME
+                tags.retire(key, tag, until)
+        if question.is_open:
+            self.stop = question.stop
+        self.on_event((response, None, not question.is_open))
+        question.forward(self.on_event)
+
+    def take(self, message: Message) -> None:
+        """Take a response that is not outdated; fetch the rest of its body, if there is any.
+
+        What is being fetched of an older notification is not wanted any more (RFC 7959 section
+        2.6).
+        """
+        if wants_download(self._whole, message):
+            self._spawn(self._download(message))
+        else:
+            self._abandon_task()
+            self.deliver(message, message)
+
+    async def _download(self, first: Message) -> None:
+        """Fetch the rest of a response's body, from whom the first block came.
+
+        RFC 7959 sections 2.4, 2.6 and 2.8.
+        """
+        try:
+            assert first.remote is not None  # it came from somewhere
+            exponent, _ = self._block_size(first.remote)
+            download = Block2Download(self._whole, first, exponent, self._tuning().MAX_BODY_SIZE)
+            whole = None
+            while whole is None:
+                message = download.next_request()
+                message.remote = first.remote
+                question = await self._ask(message)
+                whole = download.feed(question.answer.result())
+        except Exception as problem:
+            self.fail(problem)
+        else:
+            self.deliver(whole, first)
+
+
+class _Question:
+    """One message of several that make up a request, and its response.
+
+    Args:
+        loop: The loop.
+        is_observed: Whether more than one response may come, and is wanted.
+    """
+
+    __slots__ = ("_is_observed", "_later", "_sink", "answer", "is_open", "stop")
+
+    stop: Callable[[], None]
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, is_observed: bool) -> None:
+        self.answer: asyncio.Future[Message] = loop.create_future()
+        self._is_observed = is_observed
+        # Whether there may be more responses.
+        self.is_open = is_observed
+        self._later: list[_Event] = []
+        self._sink: Callable[[_Event], bool] | None = None
+
+    def on_event(self, event: _Event) -> bool:
+        """Take an event out of the pipe; return whether more are welcome."""
+        message, exception, is_last = event
+        if is_last:
+            self.is_open = False
+        if self._sink is not None:
+            return self._sink(event)
+        if self.answer.done():
+            self._later.append(event)
+        elif message is not None:
+            self.answer.set_result(message)
+        else:
+            self.answer.set_exception(_as_error(exception))
+        return self._is_observed
+
+    def forward(self, sink: Callable[[_Event], bool]) -> None:
+        """Let somebody else take what comes after the response.
+
+        Args:
+            sink: Like :meth:`on_event`.
+        """
+        self._sink = sink
+        for event in self._later:
+            sink(event)
+
+
+# What applications get
+
+
+class BaseRequest:
+    """What requests have in common (stable).
+
+    Attributes:
+        response: A future of the (first) response.  Cancelling it stops the request.
+        observation: The notifications after it, if the request asks for an observation; else
+            None.
+    """
+
+    response: asyncio.Future[Message]
+    observation: ClientObservation | None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.response!r}, {self.observation!r}>"
+
+
+class BaseUnicastRequest(BaseRequest):
+    """A request that gets one response, and other ways to wait for that (unstable)."""
+
+    @property
+    def response_raising(self) -> Awaitable[Message]:
+        """The response, if it is successful.
+
+        Raises:
+            ResponseWrappingError: It is not.
+            Error: There is none.
+        """
+        return self._response_raising()
+
+    async def _response_raising(self) -> Message:
+        response = await self.response
+        if not response.code.is_successful():
+            raise error.ResponseWrappingError(response)
+        return response
+
+    @property
+    def response_nonraising(self) -> Awaitable[Message]:
+        """The response, or one that a proxy would make up where there is none."""
+        return self._response_nonraising()
+
+    async def _response_nonraising(self) -> Message:
+        try:
+            return await self.response
+        except error.RenderableError as problem:
+            response = problem.to_message()
+        except error.TimeoutError:
+            response = Message(code=Code.GATEWAY_TIMEOUT)
+        except error.NetworkError:
+            response = Message(code=Code.BAD_GATEWAY)
+        except error.Error:
+            response = Message(code=Code.INTERNAL_SERVER_ERROR)
+        return response
+
+
+class Request(BaseUnicastRequest, interfaces.Request):
+    """A request of one message, whose blocks are the application's business (stable).
+
+    Args:
+        plumbing_request: A pipe with the request, which is not handed on yet.
+        loop: The running event loop.
+        log: Where to log what concerns the request.
+    """
+
+    def __init__(self, plumbing_request: Pipe, loop: asyncio.AbstractEventLoop, log: _Log) -> None:
+        request = plumbing_request.request
+        delivery = _Delivery(request, loop, log)
+        self.response = delivery.response
+        tuning = request.transport_tuning or TransportTuning
+        self.observation = delivery.observe(tuning.OBSERVATION_RESET_TIME)
+        delivery.stop = plumbing_request.on_event(delivery.on_event)
+
+
+class BlockwiseRequest(BaseUnicastRequest, interfaces.Request):
+    """A request whose body, and that of its response, may be larger than a message (stable).
+
+    Args:
+        protocol: The context to send it from.
+        app_request: The request; its remote is resolved, and type, token and Message ID are
+            those of its first transmission then.
+    """
+
+    def __init__(self, protocol: Context, app_request: Message) -> None:
+        delivery = _BlockwiseDelivery(app_request, protocol)
+        self.response = delivery.response
+        tuning = app_request.transport_tuning or protocol.transport_tuning
+        self.observation = delivery.observe(tuning.OBSERVATION_RESET_TIME)
+        delivery.start()
+
+
+def _as_error(problem: BaseException | None) -> error.Error:
+    """Return what a request fails with; what it stems from is its cause."""
+    if isinstance(problem, error.Error):
+        return problem
+    failure: error.Error
+    if isinstance(problem, OSError):
+        failure = error.NetworkError(problem.strerror or str(problem))
+    else:
+        failure = error.Error(f"the request failed: {problem!r}")
+    failure.__cause__ = problem
+    return failure
