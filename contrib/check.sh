@@ -64,14 +64,14 @@ export COVERAGE_FILE=.venv/coverage
 "$BIN/coverage" erase
 rules=$("$BIN/python" -m tests.architecture.order 0 1 2 3)
 tests "unit and property tests" \
-    "$BIN/coverage" run -m pytest tests/architecture tests/unit tests/property aiocoap
+    "$BIN/coverage" run -m pytest tests/architecture tests/unit tests/property
 check "coverage of the rules: 100 %" \
     "$BIN/coverage" report --skip-covered --show-missing --include "$rules" --fail-under 100
 
 if [ "$mode" = all ]; then
     tests "all other tests" \
         "$BIN/coverage" run --append -m pytest \
-        --ignore tests/architecture --ignore tests/unit --ignore tests/property --ignore aiocoap
+        --ignore tests/architecture --ignore tests/unit --ignore tests/property
     check "coverage of everything: 90 %" \
         "$BIN/coverage" report --skip-covered --show-missing --fail-under 90
     printf '%s\n' "$LAST_OUTPUT" | grep -E '^TOTAL'

@@ -5,6 +5,8 @@
 - Whatever is warned of fails a test (see ``filterwarnings`` in pyproject.toml); that includes
   exceptions nobody could catch and coroutines nobody awaited.
 - Tests over sockets end with nothing left: no task, and no context that can not be collected.
+- ``AIOCOAP_TEST_BARE=1`` says that optional packages are not installed on purpose: tests that
+  can not do without one are skipped, and say which. Without it, a missing package is an error.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import asyncio
 import gc
 import inspect
 import os
+import re
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -39,6 +42,14 @@ if os.environ.get("AIOCOAP_TEST_LOOP") == "uvloop":
 elif os.environ.get("AIOCOAP_TEST_LOOP", "asyncio") != "asyncio":
     raise pytest.UsageError("AIOCOAP_TEST_LOOP is 'asyncio' or 'uvloop'")
 
+BARE = os.environ.get("AIOCOAP_TEST_BARE") == "1"
+OPTIONAL = frozenset(
+    {
+        *("cbor2", "cbor_diag", "cryptography", "filelock", "link_header", "OpenSSL"),
+        *("prompt_toolkit", "pygments", "termcolor", "uvloop", "websockets"),
+    }
+)
+
 # Where tests leave the process through sockets, and have to clean up behind them.
 TIDY = frozenset({"conformance", "integration", "interop"})
 
@@ -55,10 +66,30 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+def skip_if_missing(report: Any, text: str, path: str) -> None:
+    """Turn a report's failure for want of an optional package into a skip."""
+    match = re.search(r"ModuleNotFoundError: No module named '(\w+)", text)
+    if BARE and report.outcome == "failed" and match and match[1] in OPTIONAL:
+        report.outcome = "skipped"
+        report.longrepr = (path, 0, f"Skipped: needs {match[1]}")
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    """Skip modules of tests that import what is left out on purpose."""
+    report = yield
+    skip_if_missing(report, str(report.longrepr), str(collector.path))
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, Any]:
     """Leave word of how the test went, for the fixtures that look at it afterwards."""
     report = yield
+    if call.excinfo is not None:
+        skip_if_missing(report, call.excinfo.exconly(), str(item.path))
     if report.when == "call":
         item.stash[PASSED] = report.passed
     return report
