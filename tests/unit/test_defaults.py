@@ -86,7 +86,7 @@ def test_sharing_ports_can_be_decided(
 
 def test_other_values_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIOCOAP_REUSE_PORT", "yes")
-    with pytest.raises(ValueError, match="AIOCOAP_REUSE_PORT.*'yes'"):
+    with pytest.raises(ValueError, match=r"AIOCOAP_REUSE_PORT.*'yes'"):
         defaults.has_reuse_port()
 
 

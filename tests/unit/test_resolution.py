@@ -120,7 +120,7 @@ def test_destinations() -> None:
     assert split_destination("[::1]") == ("::1", 5683)
     assert split_destination("example.com:1") == ("example.com", 1)
     for bad in ("[::1", "::1", "h:70000", "", ":5"):
-        with pytest.raises(ResolutionError, match="destination|host"):
+        with pytest.raises(ResolutionError, match=r"destination|host"):
             split_destination(bad)
 
 
@@ -148,7 +148,7 @@ async def test_the_wrong_kind_of_address_is_an_error() -> None:
     resolver = Resolver("2001:db8::1")
     with pytest.raises(ResolutionError, match="'name' has no IPv4"):
         await resolve(resolver, "name", 7, V4)  # type: ignore[arg-type]
-    with pytest.raises(ResolutionError, match="127.0.0.1' has no IPv6"):
+    with pytest.raises(ResolutionError, match=r"127.0.0.1' has no IPv6"):
         await resolve(resolver, "127.0.0.1", 7, V6)  # type: ignore[arg-type]
 
 
@@ -183,7 +183,7 @@ async def test_binds(bind: Any, expected: Any) -> None:
 
 @pytest.mark.parametrize("bind", ["::1", (None,), ("::1", 65536), ("::1", -1), ("::1", "1")])
 async def test_other_binds_are_errors(bind: Any) -> None:
-    with pytest.raises(ValueError, match="bind|port"):
+    with pytest.raises(ValueError, match=r"bind|port"):
         await resolve_bind(Resolver(), bind)  # type: ignore[arg-type]
 
 
