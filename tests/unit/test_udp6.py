@@ -45,7 +45,10 @@ def address(
 
 
 def address4(host: str, local: str | None = None) -> UDP6EndpointAddress:
-@@    return UDP6EndpointAddress((host, 5683), ANYWHERE, pktinfo=pktinfo)
+    pktinfo = None
+    if local is not None:
+        pktinfo = struct.pack("@i4s4s", 1, bytes((10, 0, 0, 1)), socket.inet_aton(local))
+    return UDP6EndpointAddress((host, 5683), ANYWHERE, pktinfo=pktinfo)
 
 
 def test_the_peer_alone_makes_addresses_equal() -> None:
