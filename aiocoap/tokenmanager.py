@@ -108,7 +108,8 @@ class _Sent:
 
     def __init__(self, manager: TokenManager, pipe: Pipe, token: bytes, is_group: bool) -> None:
         self._manager = manager
-        self.pipe = pipe
+        # Until it ends: this object may be kept for longer, among the deadlines.
+        self.pipe: Pipe | None = pipe
         self.token = token
         self.is_group = is_group
         opt = pipe.request.opt
@@ -126,11 +127,16 @@ class _Sent:
         It gives a message its ID when it leaves, and where there are no Message IDs there is
         no queue, and nothing to stop either.
         """
-        return self.pipe.request.mid is None and self.stop is not None
+        return self.stop is not None and self.pipe is not None and self.pipe.request.mid is None
 
     def reject(self) -> None:
         """The peer answered the message with a Reset."""
-        self.pipe.add_exception(error.MessageError("the peer rejected the request"))
+        self.fail(error.MessageError("the peer rejected the request"))
+
+    def fail(self, problem: error.Error) -> None:
+        """No response will come."""
+        if self.pipe is not None:
+            self.pipe.add_exception(problem)
 
     def settle(self) -> None:
         """Stop to send, and to wait for the first response."""
@@ -141,6 +147,7 @@ class _Sent:
 
     def end(self) -> None:
         """Nobody waits for responses any more."""
+        self.pipe = None
         self._manager.outgoing_requests.remove(self.token)
         self.settle()
 
@@ -346,7 +353,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         """Close for good; every open pipe ends, those of our own with ``LibraryShutdown``."""
         self._is_shut_down = True
         for sent in self.outgoing_requests:
-            sent.pipe.add_exception(error.LibraryShutdown())
+            sent.fail(error.LibraryShutdown())
         for received in list(self.incoming_requests.values()):
             received.end()
         if self._timer is not None:
@@ -530,9 +537,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
                 sent.was_queued = False
                 self.timers.add(sent, now + sent.timeout)
             else:
-                sent.pipe.add_exception(
-                    error.RequestTimedOut(f"no response within {sent.timeout:g} seconds")
-                )
+                sent.fail(error.RequestTimedOut(f"no response within {sent.timeout:g} seconds"))
         deadline = self.timers.next_deadline()
         if deadline is not None and not self._is_shut_down:
             self._arm(deadline)
@@ -558,6 +563,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             self.log.debug("Option %d of %r is critical and unknown", refused, response)
             return False
         pipe = sent.pipe
+        assert pipe is not None  # it has not ended, or it would not be found
         response.request = pipe.request
         is_last = not (sent.is_group or (sent.observes and is_notification(response)))
         if not (is_last or sent.is_answered):
@@ -582,7 +588,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         if waiting:
             problem = _network_error(errno)
             for sent in waiting:
-                sent.pipe.add_exception(problem)
+                sent.fail(problem)
         for received in list(self._observers.get(remote, ())):
             received.end()
 
