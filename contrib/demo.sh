@@ -11,7 +11,7 @@ prepare "[linkheader,prettyprint]"
 server=
 log=$(mktemp)
 stop() {
-    [ -z "$server" ] || { kill -INT "$server" 2>/dev/null && wait "$server" 2>/dev/null; }
+    [ -z "$server" ] || { kill -TERM "$server" 2>/dev/null && wait "$server" 2>/dev/null; }
     server=
     rm -f "$log"
 }
