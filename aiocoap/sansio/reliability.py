@@ -719,8 +719,10 @@ class Reliability:
             now: Monotonic seconds.
         """
         peer = self._peers.get(remote)
-        if peer is None:
-            return
+        if peer is not None:
+            self._abandon(peer, now)
+
+    def _abandon(self, peer: _Peer, now: float) -> None:
         # What is queued goes first, so that nothing of it is sent.
         for out in [*(peer.queue or ()), *(peer.outgoing or {}).values()]:
             self.cancel(out, now)
@@ -802,8 +804,7 @@ class Reliability:
                     self.cancel(out, now)
             elif not self._retransmit(out, now):
                 silent.append(out.remote)
-                self.cancel(out, now)
-                self.abandon(out.remote, now)
+                self._abandon(out._peer, now)
         listening = self._listening
         while listening:
             oldest = next(iter(listening))
