@@ -172,17 +172,20 @@ class Message:
         new._path_prefix = self._path_prefix
         return new
 
-    def below(self, depth: int) -> Message:
+    def below(self, depth: int, path: tuple[str, ...] | None = None) -> Message:
         """Return the message as a resource sees it that is mounted some segments down.
 
         Its path lacks the first segments; :meth:`get_request_uri` still gives the whole.
 
         Args:
             depth: Number of segments to take off.
+            path: The value of ``opt.uri_path``, if it is at hand.
         """
         opt = self.opt.copy()
         new = self._twin(opt)
-        new._path_prefix = self._path_prefix + opt.take_path(depth)
+        taken = opt.take_path(depth, path)
+        prefix = self._path_prefix
+        new._path_prefix = prefix + taken if prefix else taken
         return new
 
     @property

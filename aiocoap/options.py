@@ -283,25 +283,26 @@ class Options(Values):
         """Return the numbers of the options that occur, in their order."""
         return sorted(self._values)
 
-    def take_path(self, depth: int) -> tuple[str, ...]:
+    def take_path(self, depth: int, path: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """Take segments off the front of Uri-Path.
 
         Args:
             depth: How many.
+            path: The value of ``uri_path``, if it is at hand.
 
         Returns:
             What was taken off.
         """
-        path = self.uri_path
-        occurrences = self._values.get(_URI_PATH, ())
-        if len(path) == len(occurrences):
-            rest = occurrences[depth:]
-            if rest:
-                self._values[_URI_PATH] = rest
-            else:
-                self._values.pop(_URI_PATH, None)
-        else:
+        if path is None:
+            path = self.uri_path
+        values = self._values
+        occurrences = values.get(_URI_PATH, ())
+        if len(path) != len(occurrences):
             self.uri_path = path[depth:]
+        elif depth < len(path):
+            values[_URI_PATH] = occurrences[depth:]
+        elif path:
+            del values[_URI_PATH]
         return path[:depth]
 
     def __contains__(self, number: int) -> bool:
@@ -382,6 +383,11 @@ class Options(Values):
         other = self.copy()
         other._values.pop(number, None)
         return other
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no option at all."""
+        return not self._values
 
     def __len__(self) -> int:
         return sum(map(len, self._values.values()))

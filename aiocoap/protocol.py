@@ -221,19 +221,15 @@ class Context(interfaces.RequestProvider):
         """
         self._is_shut_down = True
         request_interfaces, self.request_interfaces = self.request_interfaces, []
-        handlers = self._responder.tasks
         if request_interfaces:
             await asyncio.gather(*[interface.shutdown() for interface in request_interfaces])
-        handlers += self._responder.tasks
-        self._responder.close()
         own = asyncio.current_task()
-        tasks = [task for task in {*self._tasks, *handlers} if task is not own]
-        for task in self._tasks:
-            if task is not own:
-                task.cancel()
+        tasks = [task for task in self._tasks if task is not own]
+        for task in tasks:
+            task.cancel()
+        tasks += self._responder.close()
         if tasks:
             await asyncio.wait(tasks)
-        self._tasks.clear()
 
     async def __aenter__(self) -> Context:
         return self

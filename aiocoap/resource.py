@@ -197,7 +197,7 @@ class Resource(_ExposesWellknownAttributes, interfaces.Resource):
         if handler is None:
             raise error.UnallowedMethod
         opt = request.opt
-        has_options = len(opt)
+        has_options = not opt.is_empty
         if has_options:
             self._check_formats(request)
         etag = None
@@ -550,7 +550,7 @@ class Site(interfaces.ObservableResource, PathCapable):
         path = request.opt.uri_path
         child = self._resources.get(path)
         if child is not None:
-            return child.resolve(request.below(len(path)))
+            return child.resolve(request.below(len(path), path))
         # The path of a catch-all is followed by a slash in any case, which at the root goes
         # without saying.
         for depth in range(min(len(path) - 1, self._depth) if path else 0, -1, -1):
@@ -558,7 +558,7 @@ class Site(interfaces.ObservableResource, PathCapable):
             if child is not None:
                 # Nothing after the slash is the child's own root.
                 taken = depth + 1 if path[depth:] == ("",) else depth
-                return child.resolve(request.below(taken))
+                return child.resolve(request.below(taken, path))
         raise error.NoResource
 
     async def needs_blockwise_assembly(self, request: Message) -> bool:

@@ -20,7 +20,9 @@ The way of a request::
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Hashable
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +83,11 @@ class Responder:
         self._uploads = Uploads(tuning.MAX_BODY_SIZE, tuning.EXCHANGE_LIFETIME)
         self._bodies = Bodies(tuning.EXCHANGE_LIFETIME)
         self._counter = Counter()
-        # Handlers at work, by the pipe that they answer.
+        # Requests that no handler has begun with, the task that will, and the one it is at.
+        self._waiting: deque[Pipe] = deque()
+        self._runner: asyncio.Task[None] | None = None
+        self._serving: Pipe | None = None
+        # Handlers that wait for something, by the pipe that they answer.
         self._tasks: dict[Pipe, asyncio.Task[None]] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._failures = 0
@@ -95,8 +101,45 @@ class Responder:
         Args:
             pipe: A pipe with the request; the responses go in there.
         """
-        self._tasks[pipe] = self._create_task(self._serve(pipe))
-        pipe.on_interest_end(partial(self._stop, pipe))
+        self._waiting.append(pipe)
+        if self._runner is None:
+            self._run()
+
+    def _run(self) -> None:
+        """Serve what waits, in a task that is looked after once it has had its turn."""
+        self._runner = self._create_task(self._serve_waiting())
+        self._loop.call_soon(self._look_after)
+
+    def _look_after(self) -> None:
+        """See what became of the runner: all was served, or a handler waits for something.
+
+        Such a handler keeps the task for itself, and another one serves the rest.
+        """
+        runner, self._runner = self._runner, None
+        pipe, self._serving = self._serving, None
+        if pipe is not None and runner is not None and not runner.done():
+            self._tasks[pipe] = runner
+            pipe.on_interest_end(partial(self.stop, pipe))
+        if self._waiting:
+            self._run()
+
+    async def _serve_waiting(self) -> None:
+        """Serve requests for as long as they need no waiting.
+
+        Most handlers return at once, and making a task costs as much as serving one of them.
+        """
+        waiting, context = self._waiting, copy_context()
+        while waiting:
+            pipe = waiting.popleft()
+            self._serving = pipe
+            await self._serve(pipe)
+            if self._serving is not pipe:
+                # It had to wait: the task was this request's alone.
+                return
+            self._serving = None
+            if copy_context() != context:
+                # What one handler puts into context variables is not for the next one.
+                return
 
     def work_on(self, pipe: Pipe, work: Coroutine[Any, Any, None]) -> None:
         """Do something more for a pipe that was answered once, until its interest ends.
@@ -111,8 +154,8 @@ class Responder:
         """Take note that the work for a pipe is done."""
         self._tasks.pop(pipe, None)
 
-    def _stop(self, pipe: Pipe) -> None:
-        """Nobody waits for the pipe any more: stop working, unless the work is done."""
+    def stop(self, pipe: Pipe) -> None:
+        """Stop working for a pipe that nobody waits for, unless the work is done."""
         task = self._tasks.pop(pipe, None)
         if task is not None:
             task.cancel()
@@ -123,6 +166,12 @@ class Responder:
         try:
             response = await self._respond(pipe, request)
         except Exception as problem:
+            response = self.failed(pipe, request, problem)
+        except asyncio.CancelledError as problem:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not we were cancelled, but what the handler waited for.
             response = self.failed(pipe, request, problem)
         self._tasks.pop(pipe, None)
         if response is not None:
@@ -230,12 +279,13 @@ class Responder:
             if response is NoResponse:
                 return Message(code=Code.EMPTY)
             raise TypeError(f"{resource!r} returned a {type(response).__name__}, not a Message")
-        if response.code is None or not response.code.is_response():
+        code = response.code
+        if code is None or not 64 <= code < 192:
             raise TypeError(f"{resource!r} returned a message that is no response: {response!r}")
         if response.request is not None or response.mid is not None:
             # It was sent or received before: the resource keeps it, or passes it on.
             response = response.copy(**_PRISTINE)
-        if response.code >= 128 or _NO_RESPONSE in response.opt or _NO_RESPONSE in request.opt:
+        if code >= 128 or _NO_RESPONSE in response.opt or _NO_RESPONSE in request.opt:
             if _is_suppressed(request, response):
                 return Message(code=Code.EMPTY)
             if _NO_RESPONSE in response.opt:
@@ -270,7 +320,7 @@ class Responder:
 
     # Errors
 
-    def failed(self, pipe: Pipe, request: Message, problem: Exception) -> Message:
+    def failed(self, pipe: Pipe, request: Message, problem: BaseException) -> Message:
         """Return the response for an exception, and log it where it is not an expected one.
 
         Args:
@@ -295,7 +345,7 @@ class Responder:
             return Message(code=Code.EMPTY)
         return _with_block1(request, response)
 
-    def _log_failure(self, pipe: Pipe, problem: Exception) -> None:
+    def _log_failure(self, pipe: Pipe, problem: BaseException) -> None:
         """Log an unexpected exception, unless strangers make it happen all the time."""
         minute = self._loop.time() // 60
         if minute != self._failure_minute:
@@ -325,20 +375,25 @@ class Responder:
         """Return the sequence number for a notification (RFC 7641 section 4.4)."""
         return self._counter.next(self._loop.time())
 
-    def close(self) -> None:
-        """Forget all transfers, and stop all work that is left."""
-        for task in list(self._tasks.values()):
+    def close(self) -> list[asyncio.Task[None]]:
+        """Forget everything, and cancel all work.
+
+        Returns:
+            The tasks that are going to end.
+        """
+        own = asyncio.current_task()
+        tasks = [task for task in self._tasks.values() if task is not own]
+        for task in tasks:
             task.cancel()
+        if self._runner is not None:
+            tasks.append(self._runner)
+        self._waiting.clear()
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
         self._uploads.clear()
         self._bodies.clear()
-
-    @property
-    def tasks(self) -> list[asyncio.Task[None]]:
-        """The handlers at work."""
-        return list(self._tasks.values())
+        return tasks
 
 
 # What a message looks like that was never sent nor received.
@@ -465,6 +520,7 @@ class ServerObservation(interfaces.ServerObservation):
         self._pipe.on_interest_end(self._ended)
 
     def _ended(self) -> None:
+        self._responder.stop(self._pipe)
         callback, self._cancellation_callback = self._cancellation_callback, None
         if callback is not None:
             callback()
