@@ -689,6 +689,8 @@ class Reliability:
         out.message = out.monitor = None
         if state is _QUEUED:
             del peer.queue[out]  # type: ignore[union-attr]
+            # It may have held up others that are content with more company.
+            self._advance(peer, now)
             return
         self._timers.discard(out)
         if state is _IN_FLIGHT:
@@ -698,12 +700,14 @@ class Reliability:
             peer.used = now
 
     def _leave(self, out: Outgoing, now: float) -> None:
-        """Give up a place among the NSTART, and start who is next."""
-        if not out._counted:
-            return
-        out._counted = False
-        peer = out._peer
-        peer.outstanding -= 1
+        """Give up the place among the NSTART, if there is one."""
+        if out._counted:
+            out._counted = False
+            out._peer.outstanding -= 1
+            self._advance(out._peer, now)
+
+    def _advance(self, peer: _Peer, now: float) -> None:
+        """Start who is next, as long as there are places."""
         while peer.queue:
             following = next(iter(peer.queue))
             if peer.outstanding >= min(following.tuning.NSTART, self.max_waiting):
@@ -724,7 +728,11 @@ class Reliability:
 
     def _abandon(self, peer: _Peer, now: float) -> None:
         # What is queued goes first, so that nothing of it is sent.
-        for out in [*(peer.queue or ()), *(peer.outgoing or {}).values()]:
+        queue, peer.queue = peer.queue, None
+        for out in queue or ():
+            out.state = _DONE
+            out.message = out.monitor = None
+        for out in list((peer.outgoing or {}).values()):
             self.cancel(out, now)
 
     def _take_mid(self, peer: _Peer) -> int:

@@ -574,6 +574,19 @@ def test_messages_to_an_unreachable_endpoint_are_abandoned() -> None:
     bench.rest()
 
 
+def test_a_cancelled_message_does_not_hold_up_those_behind_it() -> None:
+    class Broad(TransportTuning):
+        NSTART = 2
+
+    bench = Bench()
+    bench.send()
+    plain = bench.send()
+    broad = bench.send(transport_tuning=Broad)
+    bench.outbox()
+    bench.cancel(plain)
+    assert [message.mid for message in bench.outbox()] == [broad.mid]
+
+
 # Non-confirmable messages (section 4.3)
 
 
