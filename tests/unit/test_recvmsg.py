@@ -331,6 +331,61 @@ def test_waiting_has_a_bound(bench: Bench) -> None:
     assert bench.sent == [b"%d" % n for n in range(256)]
 
 
+@pytest.mark.parametrize("count", [3, 16])
+def test_answers_to_a_burst_go_out_together(bench: Bench, count: int) -> None:
+    bench.sock.incoming = datagrams(*[b"in"] * count)
+    bench.readable()
+    bench.send(b"a")
+    bench.send(b"b")
+    assert bench.sent == []
+    bench.loop.run()
+    assert bench.sent == [b"a", b"b"]
+    bench.send(b"c")
+    assert bench.sent == [b"a", b"b", b"c"]
+
+
+def test_an_answer_to_one_datagram_goes_out_at_once(bench: Bench) -> None:
+    bench.sock.incoming = datagrams(b"in")
+    bench.readable()
+    bench.send(b"a")
+    assert bench.sent == [b"a"]
+
+
+def test_bursts_may_follow_each_other(bench: Bench) -> None:
+    for data in (b"a", b"b"):
+        bench.sock.incoming = datagrams(*[b"in"] * 16)
+        bench.readable()
+        bench.send(data)
+    assert bench.sent == []
+    bench.loop.run()
+    assert bench.sent == [b"a", b"b"]
+
+
+@pytest.mark.parametrize(("end", "sent"), [("close", [b"a"]), ("abort", [])])
+def test_the_end_does_not_wait_for_a_burst(bench: Bench, end: str, sent: list[bytes]) -> None:
+    bench.sock.incoming = datagrams(*[b"in"] * 16)
+    bench.readable()
+    bench.send(b"a")
+    getattr(bench.transport, end)()
+    bench.loop.run()
+    assert bench.sent == sent
+    assert bench.protocol.events[-1] == "lost"
+    assert bench.sock.closed == 1
+
+
+def test_what_is_kept_back_can_wait_and_fail_like_anything(bench: Bench) -> None:
+    bench.sock.incoming = datagrams(*[b"in"] * 16)
+    bench.readable()
+    bench.send(b"a")
+    bench.send(b"b")
+    bench.sock.refusals = [REFUSED, REFUSED, AGAIN]
+    bench.loop.run()
+    assert bench.protocol.events[-1] is REFUSED
+    assert bench.sent == []
+    bench.writable()
+    assert bench.sent == [b"b"]
+
+
 def test_closing(bench: Bench) -> None:
     assert not bench.transport.is_closing()
     bench.transport.close()
