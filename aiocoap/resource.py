@@ -430,7 +430,7 @@ class WKCResource(Resource):
     """The list of a server's resources, to be put at ``/.well-known/core`` (stable).
 
     Query arguments filter the list; of several, each has to match.  It needs the package
-    LinkHeader (``pip install aiocoap[linkheader]``); without, the answer is 5.00, and the log
+    LinkHeader (``pip install "aiocoap[linkheader]"``); without, the answer is 5.00, and the log
     says so when the resource is made.
 
     Args:
@@ -486,7 +486,7 @@ class WKCResource(Resource):
         return response
 
 
-_NEEDED = "needs the package LinkHeader: pip install aiocoap[linkheader]"
+_NEEDED = 'needs the package LinkHeader: pip install "aiocoap[linkheader]"'
 
 
 class PathCapable:

@@ -864,7 +864,7 @@ async def test_without_linkheader_the_log_and_the_client_are_told(
     site = Site()
     with caplog.at_level(logging.WARNING):
         site.add_resource([".well-known", "core"], WKCResource(site.get_resources_as_linkheader))
-    assert "pip install aiocoap[linkheader]" in caplog.text
+    assert 'pip install "aiocoap[linkheader]"' in caplog.text
     site.add_resource(["hello"], Named("hello"))
     assert (await site.render(get("/hello"))).code == Code.CONTENT
     with pytest.raises(error.InternalServerError, match="LinkHeader") as caught:
