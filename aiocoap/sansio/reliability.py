@@ -22,32 +22,16 @@ A message is queued while NSTART others to the same endpoint are outstanding (se
 confirmable one until it is acknowledged or reset, a non-confirmable request until it is answered
 or could have been answered (see PROBING_RATE).  Queues are first in, first out.
 
-Incoming requests (:class:`Incoming`)::
-
-    open ----> piggybacked   (the response came within EMPTY_ACK_DELAY)
-       '-----> acknowledged  (an empty ACK was sent; the response is a message of its own)
-
-Requests, and responses that somebody waited for, are remembered for EXCHANGE_LIFETIME with the
-reply that a duplicate gets; pings and whatever else is rejected are rejected again without that.
-A message that differs from the remembered one in its type or token is no duplicate: somebody sends
-so many that Message IDs come round again within their lifetime.
+What came in, and what its duplicates get, is remembered in :mod:`.deduplication`; pings and
+whatever else is rejected are rejected again without that.
 
 What strangers can make grow, and what happens at the bound:
 
-- Remembered messages (MAX_REMEMBERED and MAX_REMEMBERED_BYTES): the oldest are forgotten, so that
-  a flood can make an endpoint act on old duplicates again, but not make it run out of memory.
-- Endpoints (MAX_PEERS): those that were not in use for the longest time are forgotten, with
-  what is remembered of them; the next Message ID to them is a random one again.
+- What is remembered has its own bounds, see :mod:`.deduplication` and :mod:`.endpoints`.
 - Messages that wait for something (MAX_WAITING, MAX_QUEUED_RESPONSES to one endpoint): responses
   are sent non-confirmable, and those to multicast requests not at all.
 - Non-confirmable messages whose Reset somebody wants to hear of (MAX_LISTENING): that of the
   oldest goes unheard.
-
-Our own Message IDs are counted per endpoint from a random one on.  When more than 61440 messages
-go to one endpoint within EXCHANGE_LIFETIME, the oldest IDs that are not in flight are used again,
-against section 4.4: the alternative is a standstill of minutes, and tokens still tell exchanges
-apart.  IDs from 0xF000 up are for multicast, so that no member of a group can take a request to
-the group for one to itself (section 8.1).
 """
 
 from __future__ import annotations
@@ -63,19 +47,12 @@ from ..message import Message
 from ..numbers.constants import TransportTuning
 from ..numbers.types import Type
 from .deadlines import Deadlines
+from .deduplication import Deduplication, Incoming
+from .endpoints import SWEEP_SLACK, Endpoints, Peer
 
-__all__ = ["Incoming", "Outgoing", "Reliability", "State", "Verdict", "empty"]
+__all__ = ["Outgoing", "Reliability", "State", "Verdict", "empty"]
 
 _CON, _NON, _ACK, _RST = Type.CON, Type.NON, Type.ACK, Type.RST
-
-MAX_REMEMBERED = 65_536
-"""Number of incoming messages that are remembered at most."""
-
-MAX_REMEMBERED_BYTES = 16 * 1024 * 1024
-"""Size in bytes of the replies that are remembered at most."""
-
-MAX_PEERS = 32_768
-"""Number of endpoints that anything is known of at most, apart from those that are in use."""
 
 MAX_WAITING = 16_384
 """Number of messages that have a deadline beyond which no response adds to them."""
@@ -86,13 +63,6 @@ non-confirmable: it is the peer who decides how many there are."""
 
 MAX_LISTENING = 16_384
 """Number of non-confirmable messages whose Reset is listened for at most."""
-
-_GROUP_MIDS = 0xF000
-# The first Message ID that is used for multicast; see above.
-
-_SLACK = 5.0
-# Seconds by which forgetting may be late, so that an endpoint that remembers many messages wakes
-# up rarely.
 
 _LATENESS = 1.0
 # Seconds by which a retransmission may be late without being left out (section 4.2 makes no
@@ -129,41 +99,6 @@ class State(IntEnum):
 _DELAYED, _QUEUED, _IN_FLIGHT, _DONE = State
 
 
-class Incoming:
-    """A message that came in, as far as it is remembered."""
-
-    __slots__ = ("arrived", "key", "reply", "token")
-
-    def __init__(self, key: int, arrived: float, token: bytes, reply: bytes | None) -> None:
-        # Where it is remembered; -1 when it is forgotten.
-        self.key = key
-        self.arrived = arrived
-        self.token = token
-        # What a duplicate gets.  It is None while a confirmable message is open, and empty for a
-        # non-confirmable message.
-        self.reply = reply
-
-
-class _Peer:
-    """What is known about another endpoint."""
-
-    __slots__ = ("base", "next_mid", "outgoing", "outstanding", "queue", "remote", "used")
-
-    def __init__(self, remote: EndpointAddress, base: int, now: float) -> None:
-        self.remote = remote
-        # Plus a Message ID, it is the key of a message from there.
-        self.base = base
-        self.used = now
-        # -1 while nothing was sent there but replies.
-        self.next_mid = -1
-        # Number of messages that take up NSTART places.
-        self.outstanding = 0
-        # Messages in flight by Message ID, and messages that wait for a place.  Most peers only
-        # send requests: tables are not made before they are needed.
-        self.outgoing: dict[int, Outgoing] | None = None
-        self.queue: OrderedDict[Outgoing, None] | None = None
-
-
 class Outgoing:
     """A message of ours that something may still be sent or heard of."""
 
@@ -185,7 +120,7 @@ class Outgoing:
 
     def __init__(
         self,
-        peer: _Peer,
+        peer: Peer,
         message: Message,
         tuning: TransportTuning,
         monitor: Any,
@@ -233,28 +168,20 @@ class Reliability:
     Attributes:
         outbox: Datagrams to send now, and where they go.
         wake: Monotonic seconds; nothing is due earlier.
-        max_remembered, max_peers, max_waiting, max_listening: The bounds, see above.
+        memory: What came in.
+        endpoints: What is known of the others.
+        max_waiting, max_listening: The bounds, see above.
     """
 
     __slots__ = (
-        "_by_age",
-        "_incoming",
-        "_last_base",
-        "_lifetime",
         "_listening",
-        "_next_group_mid",
-        "_open",
-        "_peer_limit",
         "_peers",
         "_random",
-        "_remembered_bytes",
-        "_sweep_due",
         "_timers",
+        "endpoints",
         "max_listening",
-        "max_peers",
-        "max_remembered",
-        "max_remembered_bytes",
         "max_waiting",
+        "memory",
         "outbox",
         "tuning",
         "wake",
@@ -263,30 +190,15 @@ class Reliability:
     def __init__(self, tuning: TransportTuning, random: Callable[[], float]) -> None:
         self.tuning = tuning
         self._random = random
-        self.max_remembered = MAX_REMEMBERED
-        self.max_remembered_bytes = MAX_REMEMBERED_BYTES
-        self.max_peers = MAX_PEERS
+        self.memory = Deduplication(tuning)
+        self.endpoints = Endpoints(random)
         self.max_waiting = MAX_WAITING
         self.max_listening = MAX_LISTENING
         self.outbox: deque[tuple[bytes, EndpointAddress]] = deque()
         self.wake = _NEVER
-        self._peers: dict[EndpointAddress, _Peer] = {}
-        self._peer_limit = 0
-        self._last_base = 0
-        self._sweep_due = _NEVER
-        # Remembered messages by the peer's base plus Message ID: plain numbers, so that looking
-        # one up hashes no address, and remembering one costs no table per peer.
-        self._incoming: dict[int, Incoming] = {}
-        self._by_age: deque[Incoming] = deque()
-        self._remembered_bytes = 0
-        # Requests that are not acknowledged yet, in the order of their arrival.  That they are
-        # found by identity is what makes :meth:`piggyback` quick.
-        self._open: dict[Message, Incoming] = {}
+        self._peers = self.endpoints.known
         self._timers: Deadlines[Outgoing] = Deadlines()
         self._listening: OrderedDict[Outgoing, None] = OrderedDict()
-        self._next_group_mid = -1
-        # Computing it takes longer than all else that happens to a message.
-        self._lifetime = tuning.EXCHANGE_LIFETIME
 
     # Incoming
 
@@ -316,31 +228,13 @@ class Reliability:
             peer = self._meet(remote, now)  # type: ignore[arg-type]
         else:
             peer.used = now
-        key = peer.base + message.mid  # type: ignore[operator]
-        known = self._incoming.get(key)
-        if known is not None and self._is_duplicate(known, message, now):
-            return (_REPLY, known.reply) if known.reply else _IGNORE
+        reply = self.memory.take_in(peer.base + message.mid, message, now)  # type: ignore[operator]
+        if reply is not None:
+            return (_REPLY, reply) if reply else _IGNORE
         if mtype is _CON:
-            arrived = Incoming(key, now, message.token, None)
-            if known is not None and known.reply is None:
-                # The ID has come round before the other was answered: an ACK of that one would
-                # be taken for one of this.
-                known.reply = b""
-            self._open[message] = arrived
             due = now + self.tuning.EMPTY_ACK_DELAY
             if due < self.wake:
                 self.wake = due
-        else:
-            arrived = Incoming(key, now, message.token, b"")
-        # Remembering it, as in _remember.
-        self._incoming[key] = arrived
-        by_age = self._by_age
-        by_age.append(arrived)
-        oldest = by_age[0]
-        if oldest is arrived:
-            self._wake_by(now + self._lifetime + _SLACK)
-        elif len(by_age) > self.max_remembered or oldest.arrived + self._lifetime <= now:
-            self._forget_oldest(now)
         return _REQUEST
 
     def _receive_other(self, message: Message, now: float) -> tuple[Verdict, Any]:
@@ -349,9 +243,10 @@ class Reliability:
             peer = self._peers.get(message.remote)  # type: ignore[arg-type]
             if peer is not None:
                 peer.used = now
-                known = self._incoming.get(peer.base + message.mid)  # type: ignore[operator]
-                if known is not None and self._is_duplicate(known, message, now):
-                    return (_REPLY, known.reply) if known.reply else _IGNORE
+                key = peer.base + message.mid  # type: ignore[operator]
+                reply = self.memory.recall(key, message, now)
+                if reply is not None:
+                    return (_REPLY, reply) if reply else _IGNORE
             return _RESPONSE
         # Empty (a ping), or of a class that has no meaning here.
         reset = self.refuse(message)
@@ -382,16 +277,6 @@ class Reliability:
         self.cancel(out, now)
         return _RESPONSE if code else _IGNORE
 
-    def _is_duplicate(self, known: Incoming, message: Message, now: float) -> bool:
-        """Whether a message is the remembered one.
-
-        RFC 7252 sections 4.5 and 4.8.2.
-        """
-        if known.token != message.token or (known.reply == b"") is not (message.mtype is _NON):
-            return False
-        lifetime = self.tuning.NON_LIFETIME if message.mtype is _NON else self._lifetime
-        return now < known.arrived + lifetime
-
     def accept(self, response: Message, now: float) -> bytes | None:
         """Take note that somebody waited for a RESPONSE.
 
@@ -411,15 +296,7 @@ class Reliability:
         assert mid is not None
         peer = self._peers.get(remote) or self._meet(remote, now)
         reply = empty(_ACK, mid) if response.mtype is _CON else b""
-        known = self._incoming.get(peer.base + mid)
-        if known is not None and known.reply is None:
-            known.reply = b""
-        arrived = Incoming(peer.base + mid, now, response.token, reply)
-        self._incoming[arrived.key] = arrived
-        self._by_age.append(arrived)
-        self._remembered_bytes += len(reply)
-        self._wake_by(self._by_age[0].arrived + self._lifetime + _SLACK)
-        self._forget_oldest(now)
+        self.memory.remember(peer.base + mid, response, reply, now)
         return reply or None
 
     def refuse(self, message: Message) -> bytes | None:
@@ -455,23 +332,19 @@ class Reliability:
         RFC 7252 section 5.2.1.
         """
         request = response.request
-        arrived = self._open.get(request) or self._find_open(request)  # type: ignore[arg-type]
+        arrived = self.memory.open.get(request) or self._find_open(request)  # type: ignore[arg-type]
         if arrived is None or arrived.reply is not None:
             return None
+        assert request is not None  # it was found
         if not response.code:
-            return self.acknowledge(request)  # type: ignore[arg-type]
+            return self.acknowledge(request)
         mtype = response.mtype
         if mtype is _CON or mtype is _NON:
             return None
         response.mtype = _ACK
-        response.mid = request.mid  # type: ignore[union-attr]
+        response.mid = request.mid
         reply = response.encode()
-        self._open.pop(request, None)  # type: ignore[arg-type]
-        arrived.reply = reply
-        if arrived.key >= 0:
-            self._remembered_bytes += len(reply)
-            if self._remembered_bytes > self.max_remembered_bytes:
-                self._forget_oldest(arrived.arrived)
+        self.memory.answer(arrived, request, reply)
         return reply
 
     def acknowledge(self, request: Message) -> bytes | None:
@@ -485,38 +358,21 @@ class Reliability:
 
         RFC 7252 section 5.2.2.
         """
-        arrived = self._open.pop(request, None) or self._find_open(request)
+        arrived = self.memory.open.get(request) or self._find_open(request)
         if arrived is None or arrived.reply is not None:
             return None
-        arrived.reply = reply = empty(_ACK, request.mid)  # type: ignore[arg-type]
-        if arrived.key >= 0:
-            self._remembered_bytes += len(reply)
+        reply = empty(_ACK, request.mid)  # type: ignore[arg-type]
+        self.memory.answer(arrived, request, reply)
         return reply
 
-    def _find_open(self, request: Message) -> Incoming | None:
-        """Return what is remembered of a request of which there is only a copy at hand."""
-        if request.mtype is not _CON:
+    def _find_open(self, request: Message | None) -> Incoming | None:
+        """Return what is remembered of an open request of which only a copy is at hand."""
+        if request is None or request.mtype is not _CON:
             return None
         peer = self._peers.get(request.remote)  # type: ignore[arg-type]
         if peer is None:
             return None
-        arrived = self._incoming.get(peer.base + request.mid)  # type: ignore[operator]
-        return None if arrived is None or arrived.token != request.token else arrived
-
-    def _forget_oldest(self, now: float) -> None:
-        """Forget what is too old, and what is too much."""
-        by_age = self._by_age
-        while by_age and (
-            by_age[0].arrived + self._lifetime <= now
-            or len(by_age) > self.max_remembered
-            or self._remembered_bytes > self.max_remembered_bytes
-        ):
-            old = by_age.popleft()
-            self._remembered_bytes -= len(old.reply or b"")
-            if self._incoming.get(old.key) is old:
-                del self._incoming[old.key]
-            # It may still be open.
-            old.key = -1
+        return self.memory.find_open(peer.base + request.mid, request)  # type: ignore[operator]
 
     # Outgoing
 
@@ -553,7 +409,7 @@ class Reliability:
         if remote.is_multicast:
             if mtype is _CON:
                 raise ConToMulticast
-            message.mtype, message.mid = mtype, self._take_group_mid()
+            message.mtype, message.mid = mtype, self.endpoints.take_group_mid()
             return message.encode()
         peer = self._peers.get(remote) or self._meet(remote, now)
         peer.used = now
@@ -561,7 +417,7 @@ class Reliability:
             mtype = _NON
         message.mtype = mtype
         if mtype is _NON and is_response and monitor is None and not delay:
-            message.mid = self._take_mid(peer)
+            message.mid = peer.take_mid(self._random)
             return message.encode()
         out = Outgoing(peer, message, tuning, monitor)
         if delay:
@@ -606,7 +462,7 @@ class Reliability:
                 return request.mtype
         return _NON if tuning.reliability is False else _CON
 
-    def _is_overloaded(self, peer: _Peer) -> bool:
+    def _is_overloaded(self, peer: Peer) -> bool:
         """Whether nothing more is taken on for a peer because of its requests."""
         return len(self._timers) >= self.max_waiting or (
             peer.queue is not None and len(peer.queue) >= MAX_QUEUED_RESPONSES
@@ -627,7 +483,7 @@ class Reliability:
         """
         peer, tuning, message = out._peer, out.tuning, out.message
         assert message is not None  # it was not sent yet
-        message.mid = out.mid = mid = self._take_mid(peer)
+        message.mid = out.mid = mid = peer.take_mid(self._random)
         if out.datagram:
             out.datagram = b"%b%b%b" % (out.datagram[:2], mid.to_bytes(2, "big"), out.datagram[4:])
         else:
@@ -665,7 +521,7 @@ class Reliability:
         listening[out] = None
         if len(listening) > self.max_listening:
             self.cancel(next(iter(listening)), out.sent)
-        self._wake_by(out.sent + self.tuning.NON_LIFETIME + _SLACK)
+        self._wake_by(out.sent + self.tuning.NON_LIFETIME + SWEEP_SLACK)
 
     def _wait(self, out: Outgoing, deadline: float) -> None:
         self._timers.add(out, deadline)
@@ -706,7 +562,7 @@ class Reliability:
             out._peer.outstanding -= 1
             self._advance(out._peer, now)
 
-    def _advance(self, peer: _Peer, now: float) -> None:
+    def _advance(self, peer: Peer, now: float) -> None:
         """Start who is next, as long as there are places."""
         while peer.queue:
             following = next(iter(peer.queue))
@@ -726,7 +582,7 @@ class Reliability:
         if peer is not None:
             self._abandon(peer, now)
 
-    def _abandon(self, peer: _Peer, now: float) -> None:
+    def _abandon(self, peer: Peer, now: float) -> None:
         # What is queued goes first, so that nothing of it is sent.
         queue, peer.queue = peer.queue, None
         for out in queue or ():
@@ -735,54 +591,12 @@ class Reliability:
         for out in list((peer.outgoing or {}).values()):
             self.cancel(out, now)
 
-    def _take_mid(self, peer: _Peer) -> int:
-        """Return the next Message ID to a peer that is not in flight (section 4.4)."""
-        mid = peer.next_mid
-        if mid < 0:
-            mid = int(self._random() * _GROUP_MIDS)
-        if peer.outgoing:
-            while mid in peer.outgoing:
-                mid = mid + 1 if mid < _GROUP_MIDS - 1 else 0
-        peer.next_mid = mid + 1 if mid < _GROUP_MIDS - 1 else 0
-        return mid
-
-    def _take_group_mid(self) -> int:
-        """Return the next Message ID for multicast (section 8.1)."""
-        mid = self._next_group_mid
-        if mid < 0:
-            mid = _GROUP_MIDS + int(self._random() * (0x10000 - _GROUP_MIDS))
-        self._next_group_mid = mid + 1 if mid < 0xFFFF else _GROUP_MIDS
-        return mid
-
-    # Endpoints
-
-    def _meet(self, remote: EndpointAddress, now: float) -> _Peer:
+    def _meet(self, remote: EndpointAddress, now: float) -> Peer:
         """Begin to know an endpoint."""
-        peers = self._peers
-        if len(peers) >= self._peer_limit:
-            self._sweep(now)
-        self._last_base += 0x10000
-        peer = peers[remote] = _Peer(remote, self._last_base, now)
-        if self._sweep_due == _NEVER:
-            self._sweep_due = now + self._lifetime + _SLACK
-            self._wake_by(self._sweep_due)
+        peer = self.endpoints.meet(remote, now, self.memory.lifetime)
+        # What is remembered expires no earlier than the endpoint that it is from.
+        self._wake_by(self.endpoints.sweep_due)
         return peer
-
-    def _sweep(self, now: float) -> None:
-        """Forget endpoints that are out of use for a lifetime, and more at the bound."""
-        peers = self._peers
-        idle = [
-            peer for peer in peers.values() if not (peer.outgoing or peer.queue or peer.outstanding)
-        ]
-        idle.sort(key=_last_used)
-        # Sweeping is rare even if each message comes from another endpoint.
-        surplus = len(peers) - self.max_peers // 2 if len(peers) >= self.max_peers else 0
-        for index, peer in enumerate(idle):
-            if index >= surplus and peer.used + self._lifetime > now:
-                break
-            del peers[peer.remote]
-        self._peer_limit = max(self.max_peers, len(peers) + self.max_peers // 2)
-        self._sweep_due = now + self._lifetime if peers else _NEVER
 
     # Time
 
@@ -798,9 +612,11 @@ class Reliability:
 
         RFC 7252 section 4.2; EMPTY_ACK_DELAY is ours.
         """
-        self._lifetime = self.tuning.EXCHANGE_LIFETIME
-        if self._open:
-            self._acknowledge_overdue(now)
+        self.memory.lifetime = self.tuning.EXCHANGE_LIFETIME
+        for request, arrived in self.memory.overdue(now):
+            reply = empty(_ACK, request.mid)  # type: ignore[arg-type]
+            self.memory.answer(arrived, request, reply)
+            self.outbox.append((reply, request.remote))  # type: ignore[arg-type]
         silent: list[EndpointAddress] = []
         for out in self._timers.pop_due(now):
             if out.state is _DELAYED:
@@ -819,24 +635,11 @@ class Reliability:
             if oldest.sent + self.tuning.NON_LIFETIME > now:
                 break
             self.cancel(oldest, now)
-        self._forget_oldest(now)
-        if now >= self._sweep_due:
-            self._sweep(now)
+        self.memory.forget_oldest(now)
+        if now >= self.endpoints.sweep_due:
+            self.endpoints.sweep(now, self.memory.lifetime)
         self._compute_wake()
         return silent
-
-    def _acknowledge_overdue(self, now: float) -> None:
-        """Send the empty ACKs of requests whose responses take long."""
-        overdue = []
-        delay = self.tuning.EMPTY_ACK_DELAY
-        for request, arrived in self._open.items():
-            if arrived.arrived + delay > now:
-                break
-            overdue.append(request)
-        for request in overdue:
-            datagram = self.acknowledge(request)
-            if datagram is not None:
-                self.outbox.append((datagram, request.remote))  # type: ignore[arg-type]
 
     def _retransmit(self, out: Outgoing, now: float) -> bool:
         """Send a message again whose timeout is over; return False if it has been enough.
@@ -860,28 +663,22 @@ class Reliability:
     def _compute_wake(self) -> None:
         """Set :attr:`wake` to when something will be due."""
         deadline = self._timers.next_deadline()
-        self.wake = self._sweep_due
-        if deadline is not None:
-            self._wake_by(deadline)
-        if self._open:
-            self._wake_by(next(iter(self._open.values())).arrived + self.tuning.EMPTY_ACK_DELAY)
-        if self._by_age:
-            self._wake_by(self._by_age[0].arrived + self._lifetime + _SLACK)
+        memory = self.memory
+        self.wake = min(
+            self.endpoints.sweep_due,
+            _NEVER if deadline is None else deadline,
+            memory.next_acknowledgement(),
+            memory.next_expiry() + SWEEP_SLACK,
+        )
         if self._listening:
             oldest = next(iter(self._listening))
-            self._wake_by(oldest.sent + self.tuning.NON_LIFETIME + _SLACK)
+            self._wake_by(oldest.sent + self.tuning.NON_LIFETIME + SWEEP_SLACK)
 
     def is_idle(self) -> bool:
         """Whether nothing is remembered, waited for or to be sent."""
-        return not (
-            self._incoming
-            or self._by_age
-            or self._open
-            or self._peers
-            or self._timers
-            or self._listening
-            or self.outbox
-            or self._remembered_bytes
+        return (
+            not (self._peers or self._timers or self._listening or self.outbox)
+            and self.memory.is_empty()
         )
 
 
@@ -898,10 +695,6 @@ def empty(mtype: Type, mid: int) -> bytes:
     RFC 7252 section 4.1.
     """
     return bytes((0x40 | mtype << 4, 0, mid >> 8, mid & 255))
-
-
-def _last_used(peer: _Peer) -> float:
-    return peer.used
 
 
 _REPLY = Verdict.REPLY

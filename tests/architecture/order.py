@@ -30,7 +30,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "2 hearts",
         """
         sansio sansio.deadlines
-        sansio.observation sansio.blockwise sansio.reliability sansio.matching
+        sansio.observation sansio.blockwise sansio.deduplication sansio.endpoints
+        sansio.reliability sansio.matching
         """,
     ),
     ("3 contracts", "pipe interfaces _credentialdata credentials"),

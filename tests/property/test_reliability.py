@@ -241,16 +241,16 @@ class Exchanges(RuleBasedStateMachine):
     def nothing_is_overdue(self) -> None:
         heart = self.heart
         deadlines = [out.deadline for out in self.all_outs if out.deadline is not None]
-        deadlines += [arrived.arrived + 0.1 for arrived in heart._open.values()]
-        deadlines += [arrived.arrived + 247.0 + 5.0 for arrived in heart._by_age]
+        deadlines += [arrived.arrived + 0.1 for arrived in heart.memory.open.values()]
+        deadlines += [arrived.arrived + 247.0 + 5.0 for arrived in heart.memory._by_age]
         assert heart.wake <= min(deadlines, default=float("inf"))
         assert len(heart._timers) == sum(out.deadline is not None for out in self.all_outs)
 
     @invariant()
     def books_balance(self) -> None:
         heart = self.heart
-        assert heart._remembered_bytes == sum(len(old.reply or b"") for old in heart._by_age)
-        assert set(heart._incoming.values()) <= set(heart._by_age)
+        assert heart.memory._size == sum(len(old.reply or b"") for old in heart.memory._by_age)
+        assert set(heart.memory._by_key.values()) <= set(heart.memory._by_age)
 
     def teardown(self) -> None:
         self.time_passes(1000.0)

@@ -815,10 +815,10 @@ def answered(bench: Bench, mid: int, size: int = 0, remote: Address = THERE) -> 
 
 def test_the_number_of_remembered_messages_is_bounded() -> None:
     bench = Bench()
-    bench.heart.max_remembered = 10
+    bench.heart.memory.max_remembered = 10
     for mid in range(15):
         answered(bench, mid)
-    assert len(bench.heart._incoming) == len(bench.heart._by_age) == 10
+    assert len(bench.heart.memory) == len(bench.heart.memory._by_key) == 10
     # The oldest were forgotten.
     assert bench.hear(CON, POST, 14)[0] is Verdict.REPLY
     assert bench.hear(CON, POST, 4) == REQUESTED
@@ -827,22 +827,22 @@ def test_the_number_of_remembered_messages_is_bounded() -> None:
 
 def test_the_size_of_remembered_replies_is_bounded() -> None:
     bench = Bench()
-    bench.heart.max_remembered_bytes = 10_000
+    bench.heart.memory.max_remembered_bytes = 10_000
     for mid in range(15):
         answered(bench, mid, 1000)
-    assert bench.heart._remembered_bytes <= 10_000
-    assert len(bench.heart._incoming) == 9
+    assert bench.heart.memory._size <= 10_000
+    assert len(bench.heart.memory) == 9
     bench.rest()
 
 
 def test_an_open_request_can_be_answered_after_it_was_forgotten() -> None:
     bench = Bench()
-    bench.heart.max_remembered = 2
+    bench.heart.memory.max_remembered = 2
     for mid in range(5):
         bench.hear(CON, POST, mid)
     assert bench.respond(bench.heard[0]) is not None
     assert bench.heart.acknowledge(bench.heard[1]) == empty(ACK, 1)
-    assert bench.heart._remembered_bytes == 0
+    assert bench.heart.memory._size == 0
     assert [message.mid for _, message in bench.after(1)] == [2, 3, 4]
     bench.rest()
 
@@ -865,7 +865,7 @@ def peer(number: int) -> Address:
 
 def test_the_number_of_known_endpoints_is_bounded() -> None:
     bench = Bench()
-    bench.heart.max_peers = 8
+    bench.heart.endpoints.max_peers = 8
     busy = bench.send(remote=peer(0))
     for number in range(1, 100):
         bench.now += 0.001
@@ -882,11 +882,11 @@ def test_the_number_of_known_endpoints_is_bounded() -> None:
 
 def test_endpoints_in_use_do_not_make_every_message_sweep() -> None:
     bench = Bench()
-    bench.heart.max_peers = 8
+    bench.heart.endpoints.max_peers = 8
     for number in range(30):
         bench.send(remote=peer(number))
     assert len(bench.heart._peers) == 30
-    assert bench.heart._peer_limit > 30
+    assert bench.heart.endpoints._limit > 30
     bench.rest()
 
 
@@ -924,35 +924,3 @@ def test_nstart_has_an_upper_end() -> None:
     for _ in range(8):
         bench.send()
     assert len(bench.outbox()) == 5
-
-
-def test_memory_of_a_remembered_exchange() -> None:
-    # Ten thousand from eight endpoints; the stated bound is 0.6 KiB each, process and all.
-    import tracemalloc
-
-    bench = Bench()
-    remotes = [peer(number) for number in range(8)]
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        for number in range(10_000):
-            raw = b"\x48\x01%b%b\xb5hello" % (
-                number.to_bytes(2, "big"),
-                number.to_bytes(8, "big"),
-            )
-            request = Message.decode(raw, remotes[number & 7])
-            bench.heart.receive(request, bench.now + number / 1000)
-            bench.heart.piggyback(
-                _answer(request),
-            )
-        del request
-        after = tracemalloc.get_traced_memory()[0]
-    finally:
-        tracemalloc.stop()
-    assert (after - before) / 10_000 < 400
-
-
-def _answer(request: Message) -> Message:
-    response = Message(code=CONTENT, payload=b"hello, world", token=request.token)
-    response.request = request
-    return response
