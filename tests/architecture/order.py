@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "2 hearts",
         """
-        sansio sansio.deadlines
+        sansio sansio.deadlines sansio.transfers
         sansio.observation sansio.blockwise sansio.deduplication sansio.endpoints
         sansio.reliability sansio.matching
         """,
