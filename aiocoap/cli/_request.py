@@ -19,6 +19,7 @@ from ..address import UndecidedRemote
 from ..error import Error
 from ..message import Message
 from ..numbers.codes import CODES, Code
+from ..numbers.constants import TransportTuning
 from ..numbers.contentformat import ContentFormat
 from ..numbers.types import NON
 from ..requesturi import DEFAULT_PORTS, decompose
@@ -156,7 +157,8 @@ def build_request(options: argparse.Namespace) -> Message:
     if options.payload is not None:
         request.payload = _read_payload(options.payload, options.content_format)
     if options.payload_initial_szx is not None:
-        request.opt.block1 = (0, False, options.payload_initial_szx)
+        request.transport_tuning = tuning = TransportTuning()
+        tuning.DEFAULT_BLOCK_SIZE_EXP = options.payload_initial_szx
     return request
 
 

@@ -132,7 +132,13 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     """Add what is less about the request than about the program."""
     add = parser.add_argument
-    add("-v", "--verbose", action="count", default=0, help="Tell more: messages, with -vv all")
+    add(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="Tell what is sent and received; with -vv, all details",
+    )
     add("-q", "--quiet", action="count", default=0, help="Tell less: errors only")
     add("--interactive", action="store_true", help="Prompt for command lines, until Ctrl-D")
     add("--credentials", help="JSON file with the credentials to use")
@@ -202,8 +208,8 @@ def _set_verbosity(verbosity: int) -> None:
     """Choose what is logged.
 
     Args:
-        verbosity: 0 for warnings and errors, 1 for what happens to requests, 2 for every
-            message; negative numbers for less.
+        verbosity: 0 for warnings and errors, 1 for what is sent and received, 2 for details;
+            negative numbers for less.
     """
     level = logging.WARNING - 10 * max(-2, min(verbosity, 2))
     logging.getLogger("coap").setLevel(level)
@@ -264,12 +270,13 @@ async def _exchange(
         Error: There is no response, or it can not be used.
         OSError: Standard output takes nothing.
     """
-    _log.info("Sending %s %s, %r", request.code, options.url, request.opt)
+    _log.info("Sending %s %s (%s)", request.code, options.url, _Options(request))
     requester = context.request(request)
     observation: Any = requester.observation if options.observe else None
     try:
         response = await _within(options.timeout, requester.response)
-        _log.info("Received %s from %s, %r", response.code, response.remote, response.opt)
+        _log_received(response)
+        _log.debug("It answers %r", request)
         _write(present(response, style, observed=options.observe))
         if observation is None or not response.code.is_successful():
             return exit_code(response.code)
@@ -277,6 +284,21 @@ async def _exchange(
     finally:
         if observation is not None and not observation.cancelled:
             observation.cancel()
+
+
+class _Options:
+    """A message's options for a log entry, written out if that is wanted only."""
+
+    def __init__(self, message: Message) -> None:
+        self._opt = message.opt
+
+    def __str__(self) -> str:
+        return repr(self._opt).partition(": ")[2][:-1]
+
+
+def _log_received(message: Message) -> None:
+    _log.info("Received %s from %s (%s)", message.code, message.remote, _Options(message))
+    _log.debug("It is %r", message)
 
 
 async def _within(seconds: float | None, response: asyncio.Future[Message]) -> Message:
@@ -304,7 +326,7 @@ async def _follow(observation: Any, command: str | None, style: Style) -> int:
     """
     try:
         async for notification in observation:
-            _log.info("Notified: %s, %r", notification.code, notification.opt)
+            _log_received(notification)
             if command is None or not notification.code.is_successful():
                 _write(present(notification, style, observed=True))
             else:

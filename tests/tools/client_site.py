@@ -151,7 +151,7 @@ def site() -> resource.Site:
 
 
 async def main() -> None:
-    async with await Context.create_server_context(site(), bind=("::1", 0)) as context:
+    async with await Context.create_server_context(site(), bind=(None, 0)) as context:
         print(context.bound_addresses[0][1], flush=True)
         # Whoever started it closes its standard input, at the latest by ending itself.
         await asyncio.to_thread(sys.stdin.read)

@@ -373,12 +373,19 @@ def test_log_lines_are_readable_and_harmless(run: Run) -> None:
     context = FakeContext(content(b"1", location_path=("\x1b[2J",)), content(b"2"))
     result = run(context, "coap://host/a", "-v", "--observe")
     assert result.out == b"1\n2\n"
-    sent, received, notified = [line for line in result.lines if " INFO " in line]
-    assert "Sending GET coap://host/a" in sent
-    assert "URI_PATH: a" in sent
-    assert "Received 2.05 Content" in received
-    assert "Notified: 2.05 Content" in notified
-    assert "\x1b" not in result.err
+    sent, received, notified = [line.partition(" INFO ")[2] for line in result.lines[:3]]
+    assert sent == "Sending GET coap://host/a (URI_HOST: host, OBSERVE: 0, URI_PATH: a)"
+    assert received == "Received 2.05 Content from None (LOCATION_PATH: '\\x1b[2J')"
+    assert notified == "Received 2.05 Content from None (empty)"
+    client._log.warning("A stranger says %s", "\x1b[2J")
+    assert run(context, "coap://host/a", "-v").lines[0].endswith("A stranger says \\u001b[2J")
+
+
+def test_details_are_logged_on_demand(run: Run) -> None:
+    client._show_log()
+    lines = run(FakeContext(content()), "coap://host/", "-vv").lines
+    assert [line.split()[1] for line in lines] == ["INFO", "INFO", "DEBUG", "DEBUG"]
+    assert "no mtype, GET (no MID" in lines[3]
 
 
 # The program

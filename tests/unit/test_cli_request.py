@@ -123,8 +123,10 @@ def test_the_host_name_can_be_left_out() -> None:
 
 
 def test_the_size_of_the_first_block() -> None:
-    assert request(method=PUT, payload="x", payload_initial_szx=2).opt.block1 == (0, False, 2)
-    assert request(method=PUT, payload="x").opt.block1 is None
+    tuning = request(method=PUT, payload="x", payload_initial_szx=2).transport_tuning
+    assert tuning is not None
+    assert tuning.DEFAULT_BLOCK_SIZE_EXP == 2
+    assert request(method=PUT, payload="x").transport_tuning is None
 
 
 @pytest.mark.parametrize(
