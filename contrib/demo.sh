@@ -17,9 +17,19 @@ stop() {
 }
 trap stop EXIT
 
+# show ARGUMENT…: ask with aiocoap-client, as one would type it.
 show() {
-    printf '\n$ %s\n' "$*"
-    "$BIN/$1" "${@:2}" </dev/null || die "This failed with exit code $?; the server said: $(cat "$log")"
+    local word
+    printf '\n\n$ aiocoap-client'
+    for word in "$@"; do
+        case $word in
+            *" "*) printf " '%s'" "$word" ;;
+            *) printf ' %s' "$word" ;;
+        esac
+    done
+    printf '\n'
+    "$BIN/aiocoap-client" "$@" </dev/null ||
+        die "This failed with exit code $?; the server said: $(cat "$log")"
 }
 
 "$BIN/python" - <<'PYTHON' || die "UDP port 5683 is in use: stop the CoAP server that uses it first."
@@ -38,11 +48,13 @@ for _ in $(seq 50); do
     sleep 0.1
 done
 
-show aiocoap-client coap://localhost/.well-known/core
-show aiocoap-client coap://localhost/time
-show aiocoap-client coap://localhost/whoami
-show aiocoap-client -m PUT --payload "Put here by the demo." coap://localhost/other/block
-show aiocoap-client coap://localhost/other/separate
+show coap://localhost/.well-known/core
+show coap://localhost/time
+show coap://localhost/whoami
+# The example server makes it long, so that it comes back in blocks.
+show -m PUT --payload "Put here by the demo. " coap://localhost/other/block 2>&1 |
+    sed '/^01234/d' || exit 1
+show coap://localhost/other/separate
 
 stop
-printf '\nThe server is stopped. Now it is your turn: see README.rst.\n'
+printf '\n\nThe server is stopped. Now it is your turn: see README.rst.\n'
