@@ -25,7 +25,7 @@ it; each later use must agree:
 ...     script.send(CON, GET, mid="A", token="t", uri_path=["test"])
 ...     first = script.expect(ACK, CONTENT, mid="A", token="t", payload=b"hello")
 ...     script.send(CON, GET, mid="A", token="t", uri_path=["test"])  # a duplicate
-...     script.expect_raw(first.raw)
+...     again = script.expect_raw(first.raw)
 ...     script.quiet(300)
 
 And one of a client:
@@ -33,10 +33,11 @@ And one of a client:
 >>> with Script() as script:
 ...     request = script.request(Message(code=GET, uri=script.uri("/test")))
 ...     first = script.expect(CON, GET, mid="A", token="t", uri_path=("test",))
-...     script.expect_raw(first.raw, within=3)  # the retransmission, after 2 to 3 seconds
+...     again = script.expect_raw(first.raw, within=3)  # the retransmission
+...     assert 2 <= again.time - first.time <= 3
 ...     script.send(ACK, EMPTY, mid="A")
 ...     script.send(CON, CONTENT, mid="B", token="t", payload=b"hello")
-...     _ = script.expect(ACK, EMPTY, mid="B", token=b"")
+...     last = script.expect(ACK, EMPTY, mid="B", token=b"")
 ...     script.result(request).payload
 b'hello'
 
@@ -158,8 +159,10 @@ class Clock:
 
     def close(self) -> None:
         """Close the loop; assert that nothing failed in it where nobody saw it."""
-        self.run(self.loop.shutdown_asyncgens())
-        self.loop.close()
+        try:
+            self.run(self.loop.shutdown_asyncgens())
+        finally:
+            self.loop.close()
         assert self.failures == []
 
 
@@ -546,6 +549,7 @@ class Script:
         clock: What everything runs on.
         context: The context.
         endpoint: The context's only transport, and what is above and below.
+        sent: The datagram that was last sent to the context.
     """
 
     LOCAL = "[2001:db8::a]"
@@ -562,16 +566,17 @@ class Script:
         random.seed(seed)
         self.clock = Clock()
         self.peer = peer
-        self._sent: deque[tuple[float, bytes, str]] = deque()
+        self._outbox: deque[tuple[float, bytes, str]] = deque()
         self._transcript: list[str] = []
         self._mids: dict[str, int] = {}
         self._tokens: dict[str, bytes] = {}
         self._last_mid = 0x1000
+        self.sent = b""
         self.endpoint = Endpoint(self.LOCAL, self._take, self.clock, site=site, tuning=tuning)
         self.context = self.endpoint.context
 
     def _take(self, raw: bytes, remote: EndpointAddress) -> None:
-        self._sent.append((self.clock.now, raw, remote.hostinfo))
+        self._outbox.append((self.clock.now, raw, remote.hostinfo))
 
     # Names
 
@@ -607,8 +612,8 @@ class Script:
         peer: str | None = None,
         multicast: bool = False,
         **options: Any,
-    ) -> bytes:
-        """Send a message to the context.
+    ) -> None:
+        """Send a message to the context; :attr:`sent` is the datagram.
 
         Args:
             mtype: Type.
@@ -619,9 +624,6 @@ class Script:
             peer: Who sends it; None takes the script's own address.
             multicast: Whether it comes in by a group.
             options: By name.
-
-        Returns:
-            The datagram.
         """
         if mid is None:
             assert mtype not in (ACK, RST), "an ACK or RST has somebody else's Message ID"
@@ -629,13 +631,12 @@ class Script:
             mid = self._last_mid
         message = Message(mtype=mtype, code=code, mid=self.mid(mid), payload=payload, **options)
         message.token = self.token(token)
-        raw = message.encode()
-        self.send_raw(raw, peer=peer, multicast=multicast)
-        return raw
+        self.send_raw(message.encode(), peer=peer, multicast=multicast)
 
     def send_raw(self, raw: bytes, *, peer: str | None = None, multicast: bool = False) -> None:
         """Send any bytes to the context."""
         peer = peer or self.peer
+        self.sent = raw
         self._note("->", raw, peer)
         self.endpoint.receive(raw, peer, self.GROUP if multicast else None)
         self.clock.settle()
@@ -711,7 +712,7 @@ class Script:
     def quiet(self, seconds: float) -> None:
         """Let time pass, in which nothing is sent."""
         self.clock.settle()
-        if self._sent or self.clock.wait_for(lambda: bool(self._sent), seconds):
+        if self._outbox or self.clock.wait_for(lambda: bool(self._outbox), seconds):
             self._next(0, "")
             self._fail("nothing is expected to be sent")
 
@@ -744,9 +745,9 @@ class Script:
     # Inside
 
     def _next(self, within: float, what: str) -> Received:
-        if not self._sent and not self.clock.wait_for(lambda: bool(self._sent), within):
+        if not self._outbox and not self.clock.wait_for(lambda: bool(self._outbox), within):
             self._fail(f"{what} is expected within {within} seconds, and nothing is sent")
-        time, raw, peer = self._sent.popleft()
+        time, raw, peer = self._outbox.popleft()
         self._note("<-", raw, peer, time)
         return Received(Message.decode(raw, Address(peer, self.LOCAL)), raw, time)
 
@@ -775,6 +776,8 @@ class Script:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.quiet(0)
-        self.close()
+        try:
+            if kind is None:
+                self.quiet(0)
+        finally:
+            self.close()
