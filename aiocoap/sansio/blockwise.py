@@ -43,8 +43,9 @@ section 5.10.6.1), and they are never rendered anew.
 Block1 phase they have none, and neither do they for POST, PUT and PATCH, whose payload would ask
 for the operation to be done once more.  A FETCH that fitted into one message has its payload
 in each: it is part of the cache key, so a proxy or a server that keeps no state can answer only
-that.  libcoap's client sends it without; the key that a server keeps bodies under therefore has
-no payload in it.  Where there is one, it must be the one that the kept response answers.
+that.  libcoap (4.3.1) sends it without and takes it either way; the key that a server keeps bodies
+under therefore has no payload in it.  Where there is one, it must be the one that the kept
+response answers; if it is another, the request is answered anew.
 
 *Starting over.*  A changed ETag makes the client start over three times; then the resource is
 taken to change too fast.  Only GET and FETCH start over by themselves.  An upload starts over
