@@ -120,7 +120,7 @@ def _guess(payload: bytes, infos: list[str], is_text: bool = False) -> _Pretty:
     except UnicodeDecodeError:
         text, is_text = "\0", False
     if not is_text and _CONTROLS.search(text.translate({9: None, 10: None, 13: None})):
-        infos.append("Shown as bytes: no text")
+        infos.append("Shown as bytes, as it is no text")
         return infos, HEXDUMP, _hexdump(payload)
     return infos, "text/plain", _plain(text)
 

@@ -143,7 +143,10 @@ def test_errors_with_much_to_say() -> None:
     message = response(b'{"why": 1}', BAD_REQUEST, content_format=50)
     assert present(message, RAW).notes == ["4.00 Bad Request", "{", '  "why": 1', "}"]
     message = response(b"\xff", BAD_REQUEST)
-    assert present(message, RAW).notes[:2] == ["4.00 Bad Request", "Shown as bytes: no text"]
+    assert present(message, RAW).notes[:2] == [
+        "4.00 Bad Request",
+        "Shown as bytes, as it is no text",
+    ]
 
 
 def test_problem_details_are_readable() -> None:

@@ -187,7 +187,11 @@ def test_other_formats_are_dumped() -> None:
 def test_without_a_format_it_is_text_if_it_can_be() -> None:
     assert shown(b"hello\n\tyou\r\n") == ([], "text/plain", "hello\n\tyou\n")
     assert shown(b"") == ([], "text/plain", "")
-    assert shown(b"a\x00b") == (["Shown as bytes: no text"], HEXDUMP, shown(b"a\x00b", OCTETS)[2])
+    assert shown(b"a\x00b") == (
+        ["Shown as bytes, as it is no text"],
+        HEXDUMP,
+        shown(b"a\x00b", OCTETS)[2],
+    )
     assert shown(b"\xff")[1] == HEXDUMP
     # In errors it is a diagnostic message, unless it is no text at all.
     assert shown(b"a\x00b", code=BAD_REQUEST) == ([], "text/plain", "a\\u0000b")
