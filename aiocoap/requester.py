@@ -545,10 +545,12 @@ class _BlockwiseDelivery(_Delivery):
             download = Block2Download(self._whole, first, exponent, self._tuning().MAX_BODY_SIZE)
             whole = None
             while whole is None:
-                message = download.next_request()
-                message.remote = first.remote
-                question = await self._ask(message)
+                question = await self._ask(download.next_request())
                 whole = download.feed(question.answer.result())
+        except error.ResourceChanged as problem:
+            if not (self.response.done() and is_notification(first)):
+                self.fail(problem)
+            # Else the notification of the change is on its way.
         except Exception as problem:
             self.fail(problem)
         else:
