@@ -31,7 +31,7 @@ from .message import Direction, Message, NoResponse
 from .numbers.codes import Code
 from .numbers.optionnumbers import OptionNumber
 from .pipe import Pipe
-from .sansio.blockwise import Bodies, Uploads, transfer_key
+from .sansio.blockwise import Bodies, Uploads, refuse, transfer_key
 from .sansio.observation import Counter
 
 if TYPE_CHECKING:
@@ -239,6 +239,10 @@ class Responder:
                 return whole
             assert reply is not None  # one of the two is there
             return reply
+        refusal = refuse(request, exponent)
+        if refusal is not None:
+            # Before anything is acted on (section 2.2).
+            return refusal
         block2 = opt.block2
         if block2 is not None and block2.block_number:
             later = self._bodies.later(key, request, exponent, payload_size, now)
