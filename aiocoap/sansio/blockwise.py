@@ -506,7 +506,7 @@ class Block2Download:
         whole = first.copy(block2=None, max_age=last.opt.max_age)
         if self._body:
             whole.payload = bytes(self._body)
-        if self._observe is not None:
+        if self._observe is not None and whole.code.is_successful():
             whole.opt.observe = self._observe
         return whole
 
