@@ -1,0 +1,1313 @@
+"""Bodies in blocks: what is sent and accepted, message by message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aiocoap.address import EndpointAddress, UndecidedRemote
+from aiocoap.error import (
+    Error,
+    MissingBlock2Option,
+    ResourceChanged,
+    UnexpectedBlock1Option,
+    UnexpectedBlock2,
+)
+from aiocoap.message import Message
+from aiocoap.numbers.codes import Code
+from aiocoap.numbers.optionnumbers import OptionNumber
+from aiocoap.numbers.types import Type
+from aiocoap.optiontypes import UintOption
+from aiocoap.sansio.blockwise import (
+    MAX_RESTARTS,
+    Block1Upload,
+    Block2Download,
+    Bodies,
+    Uploads,
+    needs_upload,
+    refuse,
+    transfer_key,
+    wants_download,
+)
+
+BODY = bytes(index % 251 for index in range(5000))
+PEER = UndecidedRemote("coap", "peer")
+
+
+class BertPeer(EndpointAddress):
+    maximum_block_size_exp = 7
+    maximum_payload_size = 4096
+    is_multicast = False
+
+
+class Group(EndpointAddress):
+    is_multicast = True
+
+
+BERT_PEER = BertPeer()
+
+
+def request(code: Code = Code.PUT, payload: bytes = b"", **options: Any) -> Message:
+    message = Message(code=code, payload=payload, uri_path=("a",), **options)
+    message.remote = PEER
+    return message
+
+
+def response(code: Code = Code.CONTENT, payload: bytes = b"", **options: Any) -> Message:
+    message = Message(code=code, payload=payload, **options)
+    message.remote = PEER
+    return message
+
+
+def block1(message: Message) -> tuple[int, bool, int]:
+    block = message.opt.block1
+    assert block is not None
+    return (block.block_number, block.more, block.size_exponent)
+
+
+def block2(message: Message) -> tuple[int, bool, int]:
+    block = message.opt.block2
+    assert block is not None
+    return (block.block_number, block.more, block.size_exponent)
+
+
+# needs_upload
+
+
+@pytest.mark.parametrize(
+    ("size", "hint", "exponent", "expected"),
+    [
+        (0, None, 6, False),
+        (1024, None, 6, False),
+        (1025, None, 6, True),
+        (17, None, 0, True),
+        (4096, None, 7, False),
+        (4097, None, 7, True),
+        (65, (0, False, 2), 6, True),
+        (64, (0, False, 2), 6, False),
+        # The option as it is would be of a size that must not be sent.
+        (10, (0, False, 7), 6, True),
+        (10, (0, False, 7), 7, False),
+        # The application cuts the body itself.
+        (65, (0, True, 2), 6, False),
+        (65, (1, False, 2), 6, False),
+    ],
+)
+def test_needs_upload(size: int, hint: Any, exponent: int, expected: bool) -> None:
+    assert needs_upload(request(payload=bytes(size), block1=hint), exponent, 4100) is expected
+
+
+# Block1Upload
+
+
+def acknowledge(upload: Block1Upload, exponent: int | None = None) -> Message:
+    """Have the current block acknowledged; return what was sent."""
+    sent = upload.next_request()
+    number, more, used = block1(sent)
+    assert more
+    answer = response(Code.CONTINUE, block1=(number, True, used if exponent is None else exponent))
+    assert upload.feed(answer) is None
+    return sent
+
+
+def test_upload_cuts_the_body() -> None:
+    upload = Block1Upload(request(payload=BODY[:2500]), 6)
+    sent = [acknowledge(upload), acknowledge(upload), upload.next_request()]
+    assert b"".join(message.payload for message in sent) == BODY[:2500]
+    assert [block1(m) for m in sent] == [(0, True, 6), (1, True, 6), (2, False, 6)]
+    assert [message.opt.size1 for message in sent] == [2500, None, None]
+    final = response(Code.CHANGED, block1=(2, False, 6))
+    assert upload.feed(final) is final
+
+
+def test_upload_repeats_the_current_block_until_it_is_answered() -> None:
+    upload = Block1Upload(request(payload=BODY), 6)
+    acknowledge(upload)
+    first, second = upload.next_request(), upload.next_request()
+    assert first is not second
+    assert (first.payload, block1(first)) == (second.payload, block1(second))
+
+
+@pytest.mark.parametrize("size", [0, 10, 16])
+def test_upload_of_one_block(size: int) -> None:
+    upload = Block1Upload(request(payload=BODY[:size], block1=(0, False, 0)), 6)
+    sent = upload.next_request()
+    assert (block1(sent), sent.payload) == ((0, False, 0), BODY[:size])
+
+
+def test_upload_leaves_the_request_as_it_is() -> None:
+    whole = request(payload=BODY, block1=(0, False, 4), if_none_match=True, observe=0)
+    before = whole.opt.raw_items()
+    upload = Block1Upload(whole, 6, 1024, b"t")
+    acknowledge(upload)
+    assert whole.opt.raw_items() == before
+    assert whole.payload == BODY
+
+
+def test_upload_sends_new_messages() -> None:
+    whole = request(payload=BODY, mid=1, token=b"t", mtype=Type.CON)
+    sent = Block1Upload(whole, 6).next_request()
+    assert (sent.mid, sent.token, sent.mtype, sent.remote) == (None, b"", Type.CON, PEER)
+
+
+def test_upload_puts_options_where_they_belong() -> None:
+    whole = request(
+        Code.FETCH,
+        BODY[:40],
+        if_none_match=True,
+        if_match=[b"e"],
+        observe=0,
+        content_format=50,
+        block2=(0, False, 2),
+        size2=0,
+        no_response=2,
+        size1=9,
+    )
+    upload = Block1Upload(whole, 0, 1024, b"t")
+    sent = [acknowledge(upload), acknowledge(upload), upload.next_request()]
+    assert [m.opt.if_none_match for m in sent] == [True, False, False]
+    assert [m.opt.size1 for m in sent] == [40, None, None]
+    assert [m.opt.observe for m in sent] == [None, None, 0]
+    assert [m.opt.size2 for m in sent] == [None, None, 0]
+    assert [m.opt.no_response for m in sent] == [None, None, 2]
+    assert [m.opt.block2 for m in sent] == [None, None, (0, False, 2)]
+    for message in sent:
+        assert message.opt.request_tag == (b"t",)
+        assert message.opt.if_match == (b"e",)
+        assert message.opt.content_format == 50
+        assert message.opt.uri_path == ("a",)
+
+
+def test_upload_without_request_tag_keeps_the_applications() -> None:
+    upload = Block1Upload(request(payload=BODY, request_tag=[b"x", b"y"]), 6)
+    assert upload.next_request().opt.request_tag == (b"x", b"y")
+
+
+def test_upload_takes_a_smaller_size_and_never_a_larger_one() -> None:
+    upload = Block1Upload(request(payload=BODY[:300]), 3)
+    acknowledge(upload, 1)
+    assert upload.exponent == 1
+    sent = acknowledge(upload, 6)
+    assert (block1(sent), sent.payload) == ((4, True, 1), BODY[128:160])
+    assert upload.exponent == 1
+    assert block1(upload.next_request()) == (5, True, 1)
+
+
+def test_upload_by_bert_counts_in_1024() -> None:
+    upload = Block1Upload(request(payload=BODY), 7, 2100)
+    sent = acknowledge(upload)
+    assert (block1(sent), len(sent.payload)) == ((0, True, 7), 2048)
+    sent = acknowledge(upload, 5)
+    assert (block1(sent), len(sent.payload)) == ((2, True, 7), 2048)
+    sent = upload.next_request()
+    assert (block1(sent), sent.payload) == ((8, True, 5), BODY[4096:4608])
+
+
+def test_upload_to_a_server_that_acts_on_each_block() -> None:
+    upload = Block1Upload(request(payload=BODY[:40]), 0)
+    assert upload.feed(response(Code.CHANGED, block1=(0, False, 0))) is None
+    assert upload.feed(response(Code.CHANGED, block1=(1, False, 0))) is None
+    final = response(Code.CHANGED, block1=(2, False, 0))
+    assert upload.feed(final) is final
+
+
+def test_upload_to_a_server_that_says_more_with_any_code() -> None:
+    upload = Block1Upload(request(payload=BODY[:40]), 0)
+    assert upload.feed(response(Code.CHANGED, block1=(0, True, 0))) is None
+    # So nothing was done yet, and it can start over.
+    assert upload.feed(response(Code.REQUEST_ENTITY_INCOMPLETE)) is None
+    assert block1(upload.next_request()) == (0, True, 0)
+
+
+def test_upload_to_a_server_that_forgets_the_option() -> None:
+    upload = Block1Upload(request(payload=BODY[:40]), 0)
+    assert upload.feed(response(Code.CONTINUE)) is None
+    assert upload.feed(response(Code.CONTINUE)) is None
+    final = response(Code.CREATED)
+    assert upload.feed(final) is final
+
+
+@pytest.mark.parametrize(
+    "early", [Code.CHANGED, Code.NOT_FOUND, Code.SERVICE_UNAVAILABLE, Code.BAD_OPTION]
+)
+def test_upload_ends_early_by_a_final_answer(early: Code) -> None:
+    upload = Block1Upload(request(payload=BODY), 6)
+    acknowledge(upload)
+    answer = response(early)
+    assert upload.feed(answer) is answer
+
+
+def test_upload_hands_over_an_error_whatever_block_it_names() -> None:
+    upload = Block1Upload(request(payload=BODY), 6)
+    answer = response(Code.UNAUTHORIZED, block1=(9, False, 6))
+    assert upload.feed(answer) is answer
+
+
+@pytest.mark.parametrize(
+    ("code", "block"),
+    [
+        (Code.CONTINUE, (1, True, 0)),
+        (Code.CHANGED, (1, False, 0)),
+        (Code.CONTINUE, (0, True, 0)),
+        (Code.CONTINUE, None),
+    ],
+)
+def test_upload_is_answered_for_another_block(code: Code, block: Any) -> None:
+    # This one is the last, so that no acknowledgement makes sense.
+    upload = Block1Upload(request(payload=BODY[:10]), 0)
+    with pytest.raises(UnexpectedBlock1Option):
+        upload.feed(response(code, block1=block))
+
+
+def test_upload_is_answered_for_another_block_in_the_middle() -> None:
+    upload = Block1Upload(request(payload=BODY), 0)
+    with pytest.raises(UnexpectedBlock1Option):
+        upload.feed(response(Code.CONTINUE, block1=(1, True, 0)))
+
+
+def test_upload_starts_over_once_when_the_server_lost_it() -> None:
+    upload = Block1Upload(request(payload=BODY), 6)
+    acknowledge(upload)
+    acknowledge(upload)
+    lost = response(Code.REQUEST_ENTITY_INCOMPLETE, block1=(2, True, 6))
+    assert upload.feed(lost) is None
+    assert block1(upload.next_request()) == (0, True, 6)
+    acknowledge(upload)
+    assert upload.feed(lost) is lost
+
+
+def test_upload_does_not_start_over_from_its_start() -> None:
+    upload = Block1Upload(request(payload=BODY), 6)
+    lost = response(Code.REQUEST_ENTITY_INCOMPLETE)
+    assert upload.feed(lost) is lost
+
+
+def test_upload_does_not_start_over_what_has_been_acted_on() -> None:
+    upload = Block1Upload(request(payload=BODY), 6)
+    assert upload.feed(response(Code.CHANGED, block1=(0, False, 6))) is None
+    lost = response(Code.REQUEST_ENTITY_INCOMPLETE)
+    assert upload.feed(lost) is lost
+
+
+def test_upload_starts_over_with_smaller_blocks() -> None:
+    upload = Block1Upload(request(payload=BODY), 6)
+    acknowledge(upload)
+    for exponent in (4, 2):
+        hint = response(Code.REQUEST_ENTITY_TOO_LARGE, block1=(1, True, exponent), size1=5000)
+        assert upload.feed(hint) is None
+        assert block1(upload.next_request()) == (0, True, exponent)
+        assert upload.next_request().opt.size1 == 5000
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"block1": (0, True, 6)}, {"block1": (0, True, 7)}, {"block1": (0, True, 2), "size1": 9}],
+)
+def test_upload_is_too_large(options: dict[str, Any]) -> None:
+    upload = Block1Upload(request(payload=BODY), 6)
+    answer = response(Code.REQUEST_ENTITY_TOO_LARGE, **options)
+    assert upload.feed(answer) is answer
+
+
+def test_upload_has_more_blocks_than_there_are_numbers() -> None:
+    body = bytes(16 << 20)
+    fits = Block1Upload(request(payload=body), 0)
+    assert block1(fits.next_request()) == (0, True, 0)
+    upload = Block1Upload(request(payload=body + b"x"), 1)
+    acknowledge(upload, 0)
+    with pytest.raises(Error, match="16 bytes"):
+        upload.next_request()
+
+
+# wants_download
+
+
+@pytest.mark.parametrize(
+    ("asked", "got", "expected"),
+    [
+        (None, None, False),
+        (None, (0, True, 6), True),
+        (None, (0, False, 6), False),
+        ((0, False, 2), (0, True, 2), True),
+        # The application asked for it.
+        ((3, False, 2), (3, True, 2), False),
+        ((3, False, 2), None, False),
+        # A whole does not begin here.
+        (None, (3, False, 2), True),
+        ((0, False, 2), (3, True, 2), True),
+    ],
+)
+def test_wants_download(asked: Any, got: Any, expected: bool) -> None:
+    assert wants_download(request(block2=asked), response(block2=got)) is expected
+
+
+# Block2Download
+
+
+def part(
+    number: int, exponent: int = 6, body: bytes = BODY, etag: bytes | None = b"e", **options: Any
+) -> Message:
+    """Return one block of a response."""
+    size = 16 << exponent
+    start = number * size
+    code = options.pop("code", Code.CONTENT)
+    return response(
+        code,
+        body[start : start + size],
+        block2=(number, start + size < len(body), exponent),
+        etag=etag,
+        **options,
+    )
+
+
+def get(**options: Any) -> Message:
+    return request(Code.GET, **options)
+
+
+def finish(download: Block2Download, body: bytes = BODY, **options: Any) -> Message:
+    """Answer requests until the whole is there."""
+    for _ in range(1000):
+        number, more, exponent = block2(download.next_request())
+        assert not more
+        whole = download.feed(part(number, exponent, body, **options))
+        if whole is not None:
+            return whole
+    raise AssertionError("it does not end")
+
+
+def test_download_puts_blocks_together() -> None:
+    download = Block2Download(get(), part(0), 6, 5000)
+    assert block2(download.next_request()) == (1, False, 6)
+    assert block2(download.next_request()) == (1, False, 6)
+    whole = finish(download)
+    assert whole.payload == BODY
+    assert whole.opt.block2 is None
+    assert (whole.code, whole.remote, whole.opt.etag) == (Code.CONTENT, PEER, b"e")
+
+
+def test_download_asks_with_the_same_options_as_far_as_they_make_sense() -> None:
+    asked = request(
+        Code.POST,
+        b"question",
+        mid=1,
+        token=b"t",
+        mtype=Type.CON,
+        etag=b"old",
+        accept=50,
+        uri_query=("q",),
+        request_tag=[b"tag"],
+        if_match=[b"m"],
+        if_none_match=True,
+        observe=0,
+        block1=(0, False, 6),
+        size1=8,
+        size2=0,
+        block2=(0, False, 6),
+        no_response=2,
+        content_format=0,
+    )
+    before = asked.opt.raw_items()
+    sent = Block2Download(asked, part(0), 6, 5000).next_request()
+    assert (sent.mid, sent.token, sent.mtype, sent.payload) == (None, b"", Type.CON, b"")
+    assert sent.remote is PEER
+    assert {number for number, _ in sent.opt.raw_items()} == {
+        OptionNumber.ETAG,
+        OptionNumber.ACCEPT,
+        OptionNumber.URI_PATH,
+        OptionNumber.URI_QUERY,
+        OptionNumber.REQUEST_TAG,
+        OptionNumber.IF_MATCH,
+        OptionNumber.BLOCK2,
+        OptionNumber.CONTENT_FORMAT,
+    }
+    assert asked.opt.raw_items() == before
+    assert asked.payload == b"question"
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "answer", "exponent", "repeated"),
+    [
+        (Code.FETCH, b"question", {}, 6, True),
+        (Code.FETCH, bytes(1024), {}, 6, True),
+        # Block1 phases: in the sizes that they need, and because the server says so.
+        (Code.FETCH, bytes(1025), {}, 6, False),
+        (Code.FETCH, b"q", {"block1": (0, False, 6)}, 6, False),
+        (Code.FETCH, bytes(17), {}, 0, False),
+        (Code.POST, b"question", {}, 6, False),
+        (Code.PUT, b"question", {}, 6, False),
+        (Code.PATCH, b"question", {}, 6, False),
+        (Code.iPATCH, b"question", {}, 6, False),
+    ],
+)
+def test_download_repeats_the_payload_of_a_fetch(
+    code: Code, body: bytes, answer: dict[str, Any], exponent: int, repeated: bool
+) -> None:
+    download = Block2Download(request(code, body), part(0, **answer), exponent, 5000)
+    assert download.next_request().payload == (body if repeated else b"")
+
+
+def test_download_knows_how_much_a_message_by_bert_carries() -> None:
+    asked = request(Code.FETCH, bytes(4096))
+    asked.remote = BERT_PEER
+    first = response(payload=BODY[:2048], block2=(0, True, 7))
+    first.remote = None
+    assert Block2Download(asked, first, 7, 5000).next_request().payload == bytes(4096)
+    asked.remote = None
+    assert Block2Download(asked, first, 7, 5000).next_request().payload == b""
+
+
+def test_download_by_bert_counts_in_1024() -> None:
+    first = response(payload=BODY[:2048], block2=(0, True, 7))
+    download = Block2Download(get(), first, 7, 5000)
+    assert block2(download.next_request()) == (2, False, 7)
+    assert download.feed(response(payload=BODY[2048:3072], block2=(2, True, 7))) is None
+    assert block2(download.next_request()) == (3, False, 7)
+    # An answer without BERT is one that the server may choose.
+    assert download.feed(response(payload=BODY[3072:4096], block2=(3, True, 6))) is None
+    assert block2(download.next_request()) == (4, False, 6)
+    whole = download.feed(response(payload=BODY[4096:], block2=(4, False, 6)))
+    assert whole is not None
+    assert whole.payload == BODY
+
+
+def test_download_may_end_by_an_empty_block_or_a_larger_one() -> None:
+    for end in (b"", BODY[16:1000]):
+        download = Block2Download(get(), response(payload=BODY[:16], block2=(0, True, 0)), 6, 5000)
+        whole = download.feed(response(payload=end, block2=(1, False, 0)))
+        assert whole is not None
+        assert whole.payload == BODY[:16] + end
+
+
+@pytest.mark.parametrize(("hint", "exponent"), [((0, False, 2), 6), (None, 2), ((0, False, 3), 2)])
+def test_download_negotiates_late(hint: Any, exponent: int) -> None:
+    download = Block2Download(get(block2=hint), part(0, 3), exponent, 5000)
+    assert block2(download.next_request()) == (2, False, 2)
+    assert download.exponent == 2
+    assert finish(download).payload == BODY
+
+
+def test_download_follows_the_server_to_smaller_blocks() -> None:
+    download = Block2Download(get(), part(0, 3), 6, 5000)
+    assert block2(download.next_request()) == (1, False, 3)
+    assert download.feed(part(4, 1)) is None
+    assert block2(download.next_request()) == (5, False, 1)
+    assert finish(download).payload == BODY
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        part(2, 3),
+        part(0, 3),
+        # Of a size that was not asked for, though in the right place.
+        response(payload=BODY[128:384], block2=(1, True, 4), etag=b"e"),
+        response(payload=BODY[128:250], block2=(1, True, 3), etag=b"e"),
+        response(payload=BODY[128:300], block2=(1, True, 3), etag=b"e"),
+    ],
+)
+def test_download_gets_another_block(wrong: Message) -> None:
+    download = Block2Download(get(), part(0, 3), 6, 5000)
+    with pytest.raises(UnexpectedBlock2):
+        download.feed(wrong)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        part(1),
+        response(payload=b"x", block2=(0, True, 6)),
+        response(payload=b"", block2=(0, True, 7)),
+    ],
+)
+def test_download_begins_wrongly(first: Message) -> None:
+    assert wants_download(get(), first)
+    with pytest.raises(UnexpectedBlock2):
+        Block2Download(get(), first, 6, 5000)
+
+
+def test_download_misses_the_option() -> None:
+    download = Block2Download(get(), part(0), 6, 5000)
+    with pytest.raises(MissingBlock2Option):
+        download.feed(response(payload=BODY[1024:], etag=b"e"))
+
+
+def test_download_has_a_limit() -> None:
+    assert finish(Block2Download(get(), part(0), 6, 5000)).payload == BODY
+    download = Block2Download(get(), part(0), 6, 4999)
+    with pytest.raises(Error, match="4999"):
+        finish(download)
+    with pytest.raises(Error, match="1000"):
+        Block2Download(get(), part(0), 6, 1000)
+
+
+def test_download_runs_out_of_numbers() -> None:
+    body = bytes(16 << 20)
+    first = response(payload=body, block2=(0, True, 7))
+    download = Block2Download(get(), first, 0, 1 << 30)
+    with pytest.raises(Error, match="16 bytes"):
+        download.next_request()
+
+
+@pytest.mark.parametrize("code", [Code.NOT_FOUND, Code.REQUEST_ENTITY_INCOMPLETE])
+def test_download_hands_over_an_error(code: Code) -> None:
+    download = Block2Download(get(), part(0), 6, 5000)
+    answer = response(code)
+    assert download.feed(answer) is answer
+
+
+def test_download_of_an_error() -> None:
+    download = Block2Download(get(), part(0, code=Code.NOT_FOUND), 6, 5000)
+    whole = finish(download, code=Code.NOT_FOUND)
+    assert (whole.code, whole.payload) == (Code.NOT_FOUND, BODY)
+
+
+def test_download_keeps_the_options_of_its_first_block_and_the_age_of_its_last() -> None:
+    first = part(0, observe=7, max_age=60, content_format=50, block1=(3, False, 6), size2=5000)
+    download = Block2Download(get(observe=0), first, 6, 5000)
+    whole = finish(download, content_format=50, max_age=30, location_path=("no",))
+    assert whole.opt.observe == 7
+    assert whole.opt.max_age == 30
+    assert whole.opt.content_format == 50
+    assert whole.opt.block1 == (3, False, 6)
+    assert whole.opt.size2 == 5000
+    assert whole.opt.location_path == ()
+    assert first.opt.max_age == 60
+    assert block2(first) == (0, True, 6)
+
+
+def test_download_of_what_has_no_age_at_the_end() -> None:
+    assert finish(Block2Download(get(), part(0, max_age=60), 6, 5000)).opt.max_age is None
+
+
+def test_download_from_a_member_of_a_group() -> None:
+    asked = get(mtype=Type.NON)
+    asked.remote = Group()
+    sent = Block2Download(asked, part(0), 6, 5000).next_request()
+    assert sent.remote is PEER
+    assert sent.mtype is None
+
+
+def test_download_from_nowhere_asks_where_the_request_went() -> None:
+    asked, first = get(), part(0)
+    first.remote = None
+    assert Block2Download(asked, first, 6, 5000).next_request().remote is PEER
+    asked.remote = None
+    assert Block2Download(asked, first, 6, 5000).next_request().remote is None
+
+
+NEW = BODY[::-1]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        part(1, body=NEW, etag=b"new"),
+        part(1, body=NEW, etag=None),
+        part(1, body=NEW, content_format=60),
+        # It is small by now, or is what the client had before.
+        response(payload=b"small", etag=b"new"),
+        response(Code.VALID, etag=b"old"),
+        response(Code.VALID, etag=b"e"),
+        # There is no second block any more.
+        response(Code.BAD_REQUEST),
+    ],
+)
+@pytest.mark.parametrize(
+    "asked",
+    [get(observe=0), request(Code.FETCH, b"question", observe=0), request(Code.FETCH, observe=0)],
+    ids=["get", "fetch", "fetch-nothing"],
+)
+def test_download_starts_over_when_the_resource_changed(asked: Message, changed: Message) -> None:
+    download = Block2Download(asked, part(0, observe=3), 6, 5000)
+    assert download.feed(changed) is None
+    again = download.next_request()
+    assert block2(again) == (0, False, 6)
+    assert again.payload == asked.payload
+    assert again.opt.observe is None
+    whole = finish(download, NEW, etag=b"new")
+    assert (whole.payload, whole.opt.etag, whole.opt.observe) == (NEW, b"new", 3)
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        response(payload=b"small", etag=b"new"),
+        response(payload=b"small", etag=b"new", block2=(0, False, 6)),
+    ],
+)
+def test_download_starts_over_and_is_one_message(instead: Message) -> None:
+    download = Block2Download(get(observe=0), part(0, observe=3), 6, 5000)
+    assert download.feed(part(1, etag=b"new")) is None
+    whole = download.feed(instead)
+    assert whole is not None
+    assert (whole.payload, whole.opt.etag, whole.opt.block2) == (b"small", b"new", None)
+    assert whole.opt.observe == 3
+
+
+def test_download_starts_over_and_is_an_error() -> None:
+    download = Block2Download(get(observe=0), part(0, observe=3), 6, 5000)
+    assert download.feed(part(1, etag=b"new")) is None
+    whole = download.feed(response(Code.NOT_FOUND, b"gone"))
+    assert whole is not None
+    assert (whole.code, whole.payload, whole.opt.observe) == (Code.NOT_FOUND, b"gone", None)
+
+
+def test_download_starts_over_in_the_middle() -> None:
+    download = Block2Download(get(), part(0), 6, 5000)
+    assert download.feed(part(1, etag=b"new")) is None
+    with pytest.raises(UnexpectedBlock2):
+        download.feed(part(1, etag=b"new"))
+
+
+def test_download_does_not_start_over_for_ever() -> None:
+    download = Block2Download(get(), part(0, etag=b"0"), 6, 5000)
+    for state in range(MAX_RESTARTS):
+        assert download.feed(part(1, etag=b"%d" % (state + 1))) is None
+        assert block2(download.next_request()) == (0, False, 6)
+        assert download.feed(part(0, etag=b"%d" % (state + 1))) is None
+    with pytest.raises(ResourceChanged):
+        download.feed(part(1, etag=b"x"))
+    refused = response(Code.BAD_REQUEST)
+    assert download.feed(refused) is refused
+
+
+@pytest.mark.parametrize("code", [Code.POST, Code.PUT, Code.PATCH, Code.iPATCH, Code.DELETE])
+def test_download_never_repeats_an_operation(code: Code) -> None:
+    download = Block2Download(request(code, b"x"), part(0), 6, 5000)
+    with pytest.raises(ResourceChanged):
+        download.feed(part(1, etag=b"new"))
+    refused = response(Code.BAD_REQUEST)
+    assert download.feed(refused) is refused
+
+
+def test_download_does_not_upload_again() -> None:
+    download = Block2Download(request(Code.FETCH, BODY), part(0), 6, 5000)
+    with pytest.raises(ResourceChanged):
+        download.feed(part(1, etag=b"new"))
+
+
+# transfer_key
+
+
+def test_key_is_the_same_for_all_messages_of_a_transfer() -> None:
+    options: dict[str, Any] = {"request_tag": [b"t"], "content_format": 50}
+    key = transfer_key(request(payload=b"1", block1=(0, True, 6), size1=9, **options))
+    assert hash(key) == hash(transfer_key(request(payload=b"2", block1=(1, True, 6), **options)))
+    for more in (
+        {"block1": (3, False, 6), "block2": (0, False, 6), "observe": 0, "no_response": 2},
+        {"block2": (1, False, 6)},
+        {"if_none_match": True, "size2": 0},
+    ):
+        assert transfer_key(request(**options, **more)) == key
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        request(Code.POST),
+        request(request_tag=[b""]),
+        request(request_tag=[b"t"]),
+        request(request_tag=[b"t", b"t"]),
+        request(content_format=50),
+        request(uri_query=("q",)),
+        request(accept=50),
+        Message(code=Code.PUT, uri_path=("a",)),
+    ],
+)
+def test_key_tells_transfers_apart(other: Message) -> None:
+    assert transfer_key(other) != transfer_key(request())
+
+
+# refuse
+
+
+@pytest.mark.parametrize("option", ["block1", "block2"])
+def test_the_reserved_size_is_refused(option: str) -> None:
+    asked = request(**{option: (0, False, 7)})
+    refusal = refuse(asked, 6)
+    assert refusal is not None
+    assert refusal.code == Code.BAD_REQUEST
+    asked.remote = None
+    assert refuse(asked, 5) is not None
+
+
+@pytest.mark.parametrize("option", ["block1", "block2"])
+def test_bert_is_not_refused_where_it_is_known(option: str) -> None:
+    asked = request(**{option: (0, False, 7)})
+    assert refuse(asked, 7) is None
+    asked.remote = BERT_PEER
+    assert refuse(asked, 4) is None
+
+
+def test_ordinary_sizes_are_not_refused() -> None:
+    assert refuse(request(block1=(0, True, 6), block2=(0, False, 6)), 3) is None
+    assert refuse(request(), 3) is None
+
+
+# Uploads
+
+
+def feed(
+    uploads: Uploads,
+    number: int,
+    exponent: int = 6,
+    body: bytes = BODY,
+    *,
+    now: float = 0.0,
+    wanted: int = 6,
+    **options: Any,
+) -> tuple[Message | None, Message | None]:
+    """Feed one block of a body."""
+    start = number << exponent + 4
+    end = start + (16 << exponent)
+    block = request(payload=body[start:end], block1=(number, end < len(body), exponent), **options)
+    return uploads.feed(transfer_key(block), block, wanted, now)
+
+
+def reply(answer: tuple[Message | None, Message | None]) -> Message:
+    assert answer[0] is None
+    assert answer[1] is not None
+    return answer[1]
+
+
+def whole(answer: tuple[Message | None, Message | None]) -> Message:
+    assert answer[1] is None
+    assert answer[0] is not None
+    return answer[0]
+
+
+def test_blocks_become_a_request() -> None:
+    uploads = Uploads(5000, 10.0)
+    for number in range(4):
+        answer = reply(feed(uploads, number, content_format=50, request_tag=[b"t"]))
+        assert (answer.code, block1(answer)) == (Code.CONTINUE, (number, True, 6))
+        assert answer.payload == b""
+    assert len(uploads) == 1
+    last = whole(
+        feed(uploads, 4, content_format=50, request_tag=[b"t"], block2=(0, False, 2), mid=7)
+    )
+    assert len(uploads) == 0
+    assert (last.code, last.payload, last.remote, last.mid) == (Code.PUT, BODY, PEER, 7)
+    assert (block1(last), block2(last)) == ((4, False, 6), (0, False, 2))
+    assert (last.opt.content_format, last.opt.request_tag) == (50, (b"t",))
+    assert last.opt.if_none_match is False
+
+
+def test_a_single_block_is_a_request() -> None:
+    uploads = Uploads(5000, 10.0)
+    feed(uploads, 0)
+    assert whole(feed(uploads, 0, body=b"short")).payload == b"short"
+    assert len(uploads) == 0, "it takes the place of what was there"
+    assert whole(feed(uploads, 0, body=b"short")).payload == b"short"
+
+
+def test_a_request_without_the_option_is_whole() -> None:
+    asked = request(payload=BODY)
+    assert Uploads(10, 10.0).feed("key", asked, 6, 0.0) == (asked, None)
+
+
+def test_a_condition_of_the_first_block_holds_for_the_whole() -> None:
+    uploads = Uploads(5000, 10.0)
+    feed(uploads, 0, body=BODY[:1500], if_none_match=True)
+    assert whole(feed(uploads, 1, body=BODY[:1500])).opt.if_none_match is True
+
+
+def test_smaller_blocks_are_asked_for() -> None:
+    uploads = Uploads(5000, 10.0)
+    assert block1(reply(feed(uploads, 0, 3, wanted=1))) == (0, True, 1)
+    assert block1(reply(feed(uploads, 4, 1, wanted=1))) == (4, True, 1)
+    # A client that does not care is served all the same.
+    assert block1(reply(feed(uploads, 5, 1, wanted=0))) == (5, True, 0)
+    assert block1(reply(feed(uploads, 6, 1, wanted=0))) == (6, True, 0)
+
+
+def test_bert_blocks_have_several_sizes() -> None:
+    uploads = Uploads(5000, 10.0)
+    for start, end in ((0, 2048), (2048, 3072)):
+        block = request(payload=BODY[start:end], block1=(start >> 10, True, 7))
+        answer = reply(uploads.feed("key", block, 7, 0.0))
+        assert (answer.code, block1(answer)) == (Code.CONTINUE, (start >> 10, True, 7))
+    block = request(payload=BODY[3072:], block1=(3, False, 7))
+    assert whole(uploads.feed("key", block, 7, 0.0)).payload == BODY
+
+
+def test_bert_is_answered_by_smaller_blocks_where_those_are_preferred() -> None:
+    block = request(payload=BODY[:2048], block1=(0, True, 7))
+    block.remote = BERT_PEER
+    assert block1(reply(Uploads(5000, 10.0).feed("key", block, 5, 0.0))) == (0, True, 5)
+
+
+@pytest.mark.parametrize(
+    ("size", "block", "exponent"),
+    [
+        (1023, (0, True, 6), 6),
+        (1025, (0, True, 6), 6),
+        (0, (0, True, 0), 6),
+        (1024, (0, True, 7), 6),
+        (1500, (0, True, 7), 7),
+        (0, (0, True, 7), 7),
+    ],
+)
+def test_bad_blocks(size: int, block: tuple[int, bool, int], exponent: int) -> None:
+    uploads = Uploads(5000, 10.0)
+    bad = request(payload=BODY[:size], block1=block)
+    assert reply(uploads.feed("key", bad, exponent, 0.0)).code == Code.BAD_REQUEST
+    assert len(uploads) == 0
+
+
+def test_a_reserved_size_of_the_response_is_refused_with_the_first_block() -> None:
+    uploads = Uploads(5000, 10.0)
+    assert reply(feed(uploads, 0, block2=(0, False, 7))).code == Code.BAD_REQUEST
+
+
+def test_the_last_block_may_have_any_size() -> None:
+    uploads = Uploads(5000, 10.0)
+    feed(uploads, 0, 0)
+    for size, now in ((0, 0.0), (1000, 0.0)):
+        feed(uploads, 0, 0, now=now)
+        last = request(payload=BODY[16 : 16 + size], block1=(1, False, 0))
+        gathered = whole(uploads.feed(transfer_key(last), last, 6, now))
+        assert gathered.payload == BODY[: 16 + size]
+
+
+def test_a_repeated_block_is_acknowledged_again() -> None:
+    uploads = Uploads(5000, 10.0)
+    for number in (0, 0, 1, 1, 1, 2, 2, 3, 3):
+        assert block1(reply(feed(uploads, number))) == (number, True, 6)
+    assert whole(feed(uploads, 4)).payload == BODY
+    # It is done and forgotten; to do it once more would be wrong.
+    assert reply(feed(uploads, 4)).code == Code.REQUEST_ENTITY_INCOMPLETE
+
+
+@pytest.mark.parametrize(
+    ("number", "body"),
+    [
+        pytest.param(3, BODY, id="gap"),
+        pytest.param(4, BODY, id="gap before the end"),
+        pytest.param(1, NEW, id="same place, other content"),
+        pytest.param(1, BODY[:2000], id="same place, now the last"),
+    ],
+)
+def test_blocks_out_of_order(number: int, body: bytes) -> None:
+    uploads = Uploads(5000, 10.0)
+    feed(uploads, 0)
+    feed(uploads, 1)
+    assert reply(feed(uploads, number, body=body)).code == Code.REQUEST_ENTITY_INCOMPLETE
+    # What is there is still good.
+    feed(uploads, 2)
+    assert reply(feed(uploads, 1)).code == Code.REQUEST_ENTITY_INCOMPLETE
+    feed(uploads, 3)
+    assert whole(feed(uploads, 4)).payload == BODY
+
+
+def test_a_first_block_starts_over() -> None:
+    uploads = Uploads(5000, 10.0)
+    feed(uploads, 0)
+    feed(uploads, 1)
+    for number in range(4):
+        assert reply(feed(uploads, number, body=NEW)).code == Code.CONTINUE
+    assert whole(feed(uploads, 4, body=NEW)).payload == NEW
+
+
+def test_blocks_of_another_format_are_none_of_it() -> None:
+    uploads = Uploads(5000, 10.0)
+    feed(uploads, 0, content_format=0)
+    answer = reply(feed(uploads, 1, content_format=50))
+    assert answer.code == Code.REQUEST_ENTITY_INCOMPLETE
+
+
+def test_a_limit() -> None:
+    uploads = Uploads(2048, 10.0)
+    early = reply(feed(uploads, 0, size1=2049))
+    assert (early.code, early.opt.size1) == (Code.REQUEST_ENTITY_TOO_LARGE, 2048)
+    assert early.opt.block1 is None
+    assert len(uploads) == 0
+    # Nobody has to say it, or to say it right.
+    feed(uploads, 0, size1=10)
+    feed(uploads, 1)
+    late = reply(feed(uploads, 2))
+    assert (late.code, late.opt.size1) == (Code.REQUEST_ENTITY_TOO_LARGE, 2048)
+    feed(uploads, 0, body=BODY[:2048], size1=2048)
+    assert whole(feed(uploads, 1, body=BODY[:2048])).payload == BODY[:2048]
+    large = request(payload=BODY[:2049], block1=(0, False, 6))
+    assert reply(uploads.feed("key", large, 6, 0.0)).code == Code.REQUEST_ENTITY_TOO_LARGE
+
+
+def test_what_nobody_goes_on_with_is_forgotten() -> None:
+    uploads = Uploads(5000, 10.0)
+    assert uploads.next_deadline() is None
+    feed(uploads, 0, now=0.0)
+    feed(uploads, 1, now=8.0)
+    # This is no progress.
+    feed(uploads, 1, now=17.0)
+    uploads.expire(17.9)
+    assert (len(uploads), uploads.next_deadline()) == (1, 18.0)
+    uploads.expire(18.0)
+    assert (len(uploads), uploads.next_deadline()) == (0, None)
+    feed(uploads, 0, now=20.0)
+    late = reply(feed(uploads, 1, now=30.0))
+    assert late.code == Code.REQUEST_ENTITY_INCOMPLETE
+
+
+def test_uploads_are_bounded() -> None:
+    uploads = Uploads(5000, 10.0, max_transfers=16, max_bytes=8192)
+    for number in range(20):
+        feed(uploads, 0, uri_query=(str(number),), now=number / 10)
+    assert len(uploads) == 2
+    assert reply(feed(uploads, 1, uri_query=("19",), now=3.0)).code == Code.CONTINUE
+    assert reply(feed(uploads, 2, uri_query=("19",), now=3.0)).code == Code.CONTINUE
+    assert len(uploads) == 2
+    assert reply(feed(uploads, 3, uri_query=("19",), now=3.0)).code == Code.CONTINUE
+    assert len(uploads) == 1, "half of all bytes is what one endpoint gets"
+    uploads.clear()
+    assert (len(uploads), uploads.next_deadline()) == (0, None)
+
+
+# Bodies
+
+
+def first(
+    bodies: Bodies,
+    asked: Message,
+    answer: Message,
+    exponent: int = 6,
+    payload_size: int = 1024,
+    now: float = 0.0,
+) -> Message:
+    return bodies.first(transfer_key(asked), asked, answer, exponent, payload_size, now)
+
+
+def later(
+    bodies: Bodies, asked: Message, exponent: int = 6, payload_size: int = 1024, now: float = 0.0
+) -> Message | None:
+    return bodies.later(transfer_key(asked), asked, exponent, payload_size, now)
+
+
+@pytest.mark.parametrize(
+    ("asked", "size", "exponent"),
+    [
+        (get(), 1024, 6),
+        (get(), 0, 6),
+        (get(block2=(0, False, 2)), 64, 6),
+        (get(block2=(0, False, 6)), 64, 2),
+        (get(size2=0), 16, 0),
+        (get(), 4096, 7),
+    ],
+)
+def test_small_responses_stay_as_they_are(asked: Message, size: int, exponent: int) -> None:
+    bodies = Bodies(10.0)
+    answer = response(payload=BODY[:size])
+    assert first(bodies, asked, answer, exponent, 4096) is answer
+    assert len(bodies) == 0
+    assert answer.opt.etag is None
+
+
+def test_large_responses_are_cut() -> None:
+    bodies = Bodies(10.0)
+    answer = response(payload=BODY, content_format=50, etag=b"e", max_age=3, location_path=("x",))
+    blocks = [first(bodies, get(), answer)]
+    for number in range(1, 5):
+        block = later(bodies, get(block2=(number, False, 6)))
+        assert block is not None
+        blocks.append(block)
+    assert b"".join(block.payload for block in blocks) == BODY
+    assert [block2(block) for block in blocks] == [(n, n < 4, 6) for n in range(5)]
+    assert [block.opt.size2 for block in blocks] == [5000, None, None, None, None]
+    for block in blocks:
+        assert block.code == Code.CONTENT
+        assert (block.opt.content_format, block.opt.etag, block.opt.max_age) == (50, b"e", 3)
+        assert block.opt.location_path == ("x",)
+        assert Message.decode(block.copy(mtype=0, mid=1).encode()).opt == block.opt
+    assert answer.payload == BODY
+    assert answer.opt.block2 is None
+    assert len(bodies) == 1
+
+
+def test_blocks_can_be_changed_without_changing_others() -> None:
+    bodies = Bodies(10.0)
+    block = first(bodies, get(), response(payload=BODY, content_format=50))
+    block.opt.content_format = 60
+    block.opt.observe = 3
+    block.opt.uri_path = ("x",)
+    other = later(bodies, get(block2=(1, False, 6)))
+    assert other is not None
+    assert (other.opt.content_format, other.opt.observe, other.opt.uri_path) == (50, None, ())
+
+
+def test_observe_and_block1_are_on_the_first_block_only() -> None:
+    bodies = Bodies(10.0)
+    answer = response(Code.CHANGED, BODY, observe=5, block1=(2, False, 6))
+    block = first(bodies, request(Code.POST), answer)
+    assert (block.opt.observe, block1(block), block2(block)) == (5, (2, False, 6), (0, True, 6))
+    other = later(bodies, request(Code.POST, block2=(1, False, 6)))
+    assert other is not None
+    assert (other.opt.observe, other.opt.block1) == (None, None)
+    answer = response(payload=BODY, observe=5, block1=(2, False, 6))
+    block = first(bodies, get(block2=(1, False, 6)), answer)
+    assert (block.opt.observe, block.opt.block1) == (None, None)
+
+
+def test_a_representation_without_etag_gets_one_of_its_content() -> None:
+    bodies = Bodies(10.0)
+    etags = [
+        first(bodies, get(), response(payload=body)).opt.etag
+        for body in (BODY, bytes(bytearray(BODY)), NEW)
+    ]
+    assert etags[0] == etags[1] != etags[2]
+    assert etags[0] is not None
+    assert len(etags[0]) == 8
+    block = later(bodies, get(block2=(1, False, 6)))
+    assert block is not None
+    assert block.opt.etag == etags[2]
+    # Of other responses an ETag says something else.
+    changed = first(bodies, request(Code.POST), response(Code.CHANGED, BODY))
+    assert changed.opt.etag is None
+
+
+def test_sizes_are_the_smaller_of_both_sides() -> None:
+    for asked, exponent, expected in ((2, 6, 2), (6, 2, 2), (4, 4, 4), (None, 3, 3)):
+        bodies = Bodies(10.0)
+        hint = None if asked is None else (0, False, asked)
+        block = first(bodies, get(block2=hint), response(payload=BODY), exponent)
+        assert block2(block) == (0, True, expected)
+        assert block.payload == BODY[: 16 << expected]
+
+
+def test_numbers_follow_a_smaller_size() -> None:
+    bodies = Bodies(10.0)
+    first(bodies, get(), response(payload=BODY), 2)
+    block = later(bodies, get(block2=(1, False, 6)), 2)
+    assert block is not None
+    assert (block2(block), block.payload) == ((16, True, 2), BODY[1024:1088])
+
+
+def test_blocks_by_bert() -> None:
+    bodies = Bodies(10.0)
+    block = first(bodies, get(), response(payload=BODY), 7, 2100)
+    assert (block2(block), block.payload) == ((0, True, 7), BODY[:2048])
+    block = later(bodies, get(block2=(2, False, 7)), 7, 2048)  # type: ignore[assignment]
+    assert (block2(block), block.payload) == ((2, True, 7), BODY[2048:4096])
+    block = later(bodies, get(block2=(4, False, 7)), 7, 2048)  # type: ignore[assignment]
+    assert (block2(block), block.payload) == ((4, False, 7), BODY[4096:])
+    block = later(bodies, get(block2=(3, False, 6)), 7, 2048)  # type: ignore[assignment]
+    assert (block2(block), block.payload) == ((3, True, 6), BODY[3072:4096])
+    block = first(bodies, get(block2=(0, False, 7)), response(payload=BODY), 7, 100)
+    assert (block2(block), block.payload) == ((0, True, 7), BODY[:1024])
+
+
+def test_bert_is_refused_where_it_is_unknown() -> None:
+    bodies = Bodies(10.0)
+    answer = first(bodies, get(block2=(0, False, 7)), response(payload=BODY))
+    assert answer.code == Code.BAD_REQUEST
+    first(bodies, get(), response(payload=BODY))
+    refused = later(bodies, get(block2=(1, False, 7)))
+    assert refused is not None
+    assert refused.code == Code.BAD_REQUEST
+
+
+def test_bert_is_answered_by_smaller_blocks_of_responses_too() -> None:
+    bodies = Bodies(10.0)
+    asked = get(block2=(0, False, 7))
+    asked.remote = BERT_PEER
+    assert block2(first(bodies, asked, response(payload=BODY), 5)) == (0, True, 5)
+    asked.opt.block2 = (1, False, 7)
+    assert block2(later(bodies, asked, 5)) == (2, True, 5)  # type: ignore[arg-type]
+
+
+def test_any_block_can_be_the_first() -> None:
+    bodies = Bodies(10.0)
+    block = first(bodies, get(block2=(3, False, 6)), response(payload=BODY))
+    assert (block2(block), block.payload) == ((3, True, 6), BODY[3072:4096])
+    assert block.opt.size2 is None
+    assert block.opt.etag is not None
+    block = first(bodies, get(block2=(4, False, 6)), response(payload=BODY))
+    assert (block2(block), block.payload) == ((4, False, 6), BODY[4096:])
+    assert later(bodies, get(block2=(1, False, 6))) is not None
+
+
+@pytest.mark.parametrize(("number", "size"), [(5, 5000), (5, 5120), (1, 1024), (1, 0)])
+def test_there_is_no_such_block_of_a_new_response(number: int, size: int) -> None:
+    bodies = Bodies(10.0)
+    asked = get(block2=(number, False, 6))
+    answer = first(bodies, asked, response(payload=bytes(size)))
+    assert answer.code == Code.BAD_REQUEST
+    assert len(bodies) == 0
+
+
+@pytest.mark.parametrize(("number", "size"), [(5, 5000), (5, 5120), ((1 << 20) - 1, 5000)])
+def test_there_is_no_such_block_of_a_kept_one(number: int, size: int) -> None:
+    bodies = Bodies(10.0)
+    first(bodies, get(), response(payload=bytes(size)))
+    answer = later(bodies, get(block2=(number, False, 6)))
+    assert answer is not None
+    assert answer.code == Code.BAD_REQUEST
+
+
+def test_blocks_that_have_no_number_are_not_there() -> None:
+    bodies = Bodies(10.0)
+    first(bodies, get(), response(payload=bytes(17 << 20)), 0)
+    answer = later(bodies, get(block2=(16 << 10, False, 6)), 0)
+    assert answer is not None
+    assert answer.code == Code.BAD_REQUEST
+    assert later(bodies, get(block2=((16 << 10) - 1, False, 6)), 0) is not None
+
+
+@pytest.mark.parametrize("code", [Code.NOT_FOUND, Code.VALID])
+def test_what_is_no_representation_is_told_from_its_beginning(code: Code) -> None:
+    bodies = Bodies(10.0)
+    answer = response(code, b"text")
+    assert first(bodies, get(block2=(3, False, 0)), answer) is answer
+    block = first(bodies, get(block2=(3, False, 0)), response(Code.NOT_FOUND, BODY))
+    assert (block2(block), block.code) == ((0, True, 0), Code.NOT_FOUND)
+    assert block.opt.etag is None
+
+
+def test_a_resource_that_cuts_itself() -> None:
+    answer = response(payload=BODY, block2=(3, True, 2))
+    bodies = Bodies(10.0)
+    assert first(bodies, get(block2=(3, False, 2)), answer) is answer
+
+
+def test_size_is_told_to_who_asks() -> None:
+    bodies = Bodies(10.0)
+    first(bodies, get(), response(payload=BODY))
+    block = later(bodies, get(block2=(1, False, 6), size2=0))
+    assert block is not None
+    assert block.opt.size2 == 5000
+    block = first(bodies, get(block2=(2, False, 6), size2=0), response(payload=BODY))
+    assert block.opt.size2 == 5000
+
+
+def test_nothing_is_kept() -> None:
+    bodies = Bodies(10.0)
+    assert later(bodies, get(block2=(1, False, 6))) is None
+    first(bodies, get(), response(payload=BODY))
+    assert later(bodies, get()) is None
+    assert later(bodies, get(block2=(1, False, 6), uri_query=("q",))) is None
+
+
+def test_a_repeated_payload_is_of_the_same_question() -> None:
+    bodies = Bodies(10.0)
+    first(bodies, request(Code.FETCH, b"question"), response(payload=BODY))
+    for payload, found in ((b"", True), (b"question", True), (b"another", False)):
+        asked = request(Code.FETCH, payload, block2=(1, False, 6))
+        assert (later(bodies, asked) is not None) is found
+
+
+def test_bodies_are_forgotten_after_some_time() -> None:
+    bodies = Bodies(10.0)
+    assert bodies.next_deadline() is None
+    first(bodies, get(), response(payload=BODY))
+    assert later(bodies, get(block2=(1, False, 6)), now=9.0) is not None
+    assert bodies.next_deadline() == 10.0
+    bodies.expire(10.0)
+    assert (len(bodies), bodies.next_deadline()) == (1, 19.0)
+    assert later(bodies, get(block2=(1, False, 6)), now=19.0) is None
+    assert len(bodies) == 0
+
+
+def test_what_was_fetched_to_its_end_goes_first() -> None:
+    bodies = Bodies(10.0, max_bodies=2)
+    peers = [UndecidedRemote("coap", name) for name in "abc"]
+    requests = []
+    for peer in peers[:2]:
+        asked = get(block2=(0, False, 6))
+        asked.remote = peer
+        first(bodies, asked, response(payload=BODY))
+        requests.append(asked)
+    requests[1].opt.block2 = (4, False, 6)
+    assert later(bodies, requests[1], now=5.0) is not None
+    assert later(bodies, requests[1], now=5.0) is not None, "the client may not have got it"
+    third = get()
+    third.remote = peers[2]
+    first(bodies, third, response(payload=BODY), now=6.0)
+    assert len(bodies) == 2
+    requests[0].opt.block2 = (1, False, 6)
+    assert later(bodies, requests[0], now=6.0) is not None
+    assert later(bodies, requests[1], now=6.0) is None
+    bodies.clear()
+    assert (len(bodies), bodies.next_deadline()) == (0, None)
+
+
+def test_bodies_are_bounded() -> None:
+    bodies = Bodies(10.0, max_bodies=100, max_bytes=20_000)
+    for number in range(20):
+        first(bodies, get(uri_query=(str(number),)), response(payload=BODY), now=number / 10)
+    assert len(bodies) == 2
+
+
+def test_options_that_are_objects_are_told_in_each_block() -> None:
+    bodies = Bodies(10.0)
+    answer = response(payload=BODY)
+    answer.opt.add_option(UintOption(OptionNumber(2050), 7))
+    first(bodies, get(), answer)
+    block = later(bodies, get(block2=(1, False, 6)))
+    assert block is not None
+    assert (2050, b"\x07") in block.opt.raw_items()
+
+
+class Counted(bytes):
+    """Bytes that count how many of them are looked at."""
+
+    touched = 0
+
+    def __getitem__(self, index: Any) -> Any:
+        part = bytes(self)[index]
+        Counted.touched += len(part)
+        return part
+
+
+def test_serving_a_block_touches_nothing_but_the_block() -> None:
+    bodies = Bodies(10.0)
+    first(bodies, get(), response(payload=bytes(1 << 20)))
+    kept = next(iter(bodies._transfers._by_key.values()))
+    kept.payload = Counted(kept.payload)
+    Counted.touched = 0
+    for number in range(1, 1024):
+        later(bodies, get(block2=(number, False, 6)))
+    assert Counted.touched == (1 << 20) - 1024
+
+
+def test_sending_a_block_touches_nothing_but_the_block() -> None:
+    asked = request()
+    asked.payload = Counted(1 << 20)
+    Counted.touched = 0
+    upload = Block1Upload(asked, 6)
+    for _ in range(1023):
+        acknowledge(upload)
+    upload.next_request()
+    assert Counted.touched == 1 << 20
+
+
+class CountedArray(bytearray):
+    """An array that counts what is appended to it, and what is looked at."""
+
+    touched = 0
+
+    def __iadd__(self, other: Any) -> Any:
+        CountedArray.touched += len(other)
+        return super().__iadd__(other)
+
+    def __getitem__(self, index: Any) -> Any:
+        part = super().__getitem__(index)
+        CountedArray.touched += len(part)
+        return part
+
+
+def test_gathering_a_block_touches_nothing_but_the_block() -> None:
+    uploads = Uploads(1 << 20, 10.0)
+    body = bytes(1 << 20)
+    feed(uploads, 0, body=body)
+    kept = next(iter(uploads._transfers._by_key.values()))
+    kept.data = CountedArray(kept.data)
+    CountedArray.touched = 0
+    for number in range(1, 1023):
+        feed(uploads, number, body=body)
+        feed(uploads, number, body=body)
+    assert CountedArray.touched == 2 * 1022 * 1024
+    download = Block2Download(get(), part(0, 6, body), 6, 1 << 20)
+    download._body = CountedArray(download._body)
+    CountedArray.touched = 0
+    assert finish(download, body).payload == body
+    assert CountedArray.touched == (1 << 20) - 1024
