@@ -90,6 +90,20 @@ class MessageInterface(ABC):
             ResolutionError: The name can not be resolved.
         """
 
+    def determine_remote_now(self, message: Message) -> EndpointAddress | None:
+        """Resolve where a request goes, if that needs no waiting.
+
+        Args:
+            message: A request.
+
+        Returns:
+            An address of this interface, or None where :meth:`determine_remote` is to be asked.
+
+        Raises:
+            ResolutionError: The name can not be resolved.
+        """
+        return None
+
     @abstractmethod
     def recognize_remote(self, remote: EndpointAddress) -> bool:
         """Whether an address is one of this interface's."""
@@ -177,6 +191,16 @@ class TokenInterface(ABC):
             NetworkError: No connection can be made.
         """
 
+    def resolve_now(self, message: Message) -> EndpointAddress | None:
+        """Return where a request goes, if that needs no waiting.
+
+        It is None where :meth:`resolve` is to be asked.
+
+        Raises:
+            ResolutionError: The name can not be resolved.
+        """
+        return None
+
     async def fill_or_recognize_remote(self, message: Message) -> bool:
         """Make the message's remote an address of this interface, if it is for it.
 
@@ -246,6 +270,20 @@ class RequestInterface(ABC):
 
         See :meth:`TokenInterface.fill_or_recognize_remote`.
         """
+
+    def fill_or_recognize_remote_now(self, message: Message) -> bool:
+        """Make the message's remote an address of this interface, if that needs no waiting.
+
+        Args:
+            message: A request.
+
+        Returns:
+            Whether it is one now; if not, :meth:`fill_or_recognize_remote` may do it.
+
+        Raises:
+            ResolutionError: The name can not be resolved.
+        """
+        return False
 
     @property
     def bound_address(self) -> tuple[str, int] | None:

@@ -258,6 +258,14 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
         """
         return await self.message_interface.determine_remote(message)
 
+    def resolve_now(self, message: Message) -> EndpointAddress | None:
+        """Return where a request goes, if that needs no waiting.
+
+        Raises:
+            ResolutionError: The name can not be resolved.
+        """
+        return self.message_interface.determine_remote_now(message)
+
     @property
     def bound_address(self) -> tuple[str, int] | None:
         """Host and port that requests can be sent to from outside, or None where there is none."""

@@ -288,13 +288,30 @@ class Context(interfaces.RequestProvider):
         """
         for interface in self.request_interfaces:
             if await interface.fill_or_recognize_remote(message):
-                if message.mtype is CON and message.remote.is_multicast:  # type: ignore[union-attr]
-                    raise error.ConToMulticast
-                return interface
+                return _checked(message, interface)
         if self._is_shut_down:
             raise error.LibraryShutdown
         remote = message.remote or message.destination()
         raise error.NoRequestInterface(f"no transport of this context serves {remote.uri_base}")
+
+    def find_remote_and_interface_now(self, message: Message) -> interfaces.RequestInterface | None:
+        """Do the same, if that needs no waiting; else return None.
+
+        Only the first transport is asked: another one must not get ahead of it.
+
+        Args:
+            message: A request.
+
+        Raises:
+            MissingRemoteError: The request has no destination.
+            ResolutionError: The host name can not be resolved.
+            ConToMulticast: It is confirmable and goes to a group.
+        """
+        if self.request_interfaces:
+            first = self.request_interfaces[0]
+            if first.fill_or_recognize_remote_now(message):
+                return _checked(message, first)
+        return None
 
     def render_to_plumbing_request(self, plumbing_request: Pipe) -> None:
         """Have the site answer an incoming request.
@@ -327,6 +344,19 @@ class Context(interfaces.RequestProvider):
     def __repr__(self) -> str:
         interfaces = ", ".join(map(repr, self.request_interfaces)) or "no transport"
         return f"<{type(self).__name__} at {id(self):#x}: {interfaces}>"
+
+
+def _checked(
+    message: Message, interface: interfaces.RequestInterface
+) -> interfaces.RequestInterface:
+    """Return the interface that a resolved request goes to.
+
+    Raises:
+        ConToMulticast: RFC 7252 section 8.1 forbids it.
+    """
+    if message.mtype is CON and message.remote.is_multicast:  # type: ignore[union-attr]
+        raise error.ConToMulticast
+    return interface
 
 
 def _running_loop(loop: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop:

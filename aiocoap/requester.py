@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
 from logging import Logger, LoggerAdapter, getLogger
 from typing import TYPE_CHECKING, Any
 
@@ -410,11 +410,22 @@ class _BlockwiseDelivery(_Delivery):
         self._abandon_task()
         super().close()
 
-    # Tasks: one to resolve and upload, one for each response in several blocks
+    # Tasks: one to resolve and upload if need be, one for each response in several blocks
 
     def start(self) -> None:
-        """Begin to send the request."""
-        self._spawn(self._begin())
+        """Begin to send the request: at once, where there is nothing to wait for."""
+        try:
+            self._interface = self._context.find_remote_and_interface_now(self.request)
+            if self._interface is None:
+                work = self._resolve()
+            elif self._send_whole():
+                return
+            else:
+                work = self._upload()
+        except Exception as problem:
+            self.fail(problem)
+            return
+        self._spawn(work)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._abandon_task()
@@ -435,21 +446,27 @@ class _BlockwiseDelivery(_Delivery):
             # Only the context does that.
             self.fail(error.LibraryShutdown())
 
-    async def _begin(self) -> None:
-        """Send the request, or its body block by block."""
-        request = self.request
+    async def _resolve(self) -> None:
+        """Find out where the request goes, and send it there."""
         try:
-            self._interface = await self._context.find_remote_and_interface(request)
-            assert request.remote is not None  # that is what was found
-            exponent, payload_size = self._block_size(request.remote)
-            if needs_upload(request, exponent, payload_size):
-                await self._upload(exponent, payload_size)
-                return
-            pipe = Pipe(request, self._log)
-            self.stop = pipe.on_event(self.on_event)
-            self._interface.request(pipe)
+            self._interface = await self._context.find_remote_and_interface(self.request)
+            if not self._send_whole():
+                await self._upload()
         except Exception as problem:
             self.fail(problem)
+
+    def _send_whole(self) -> bool:
+        """Send the request, if it fits into one message; return whether it does."""
+        request, remote = self.request, self.request.remote
+        assert remote is not None  # it has been found
+        assert self._interface is not None  # and so has this
+        exponent, payload_size = self._block_size(remote)
+        if needs_upload(request, exponent, payload_size):
+            return False
+        pipe = Pipe(request, self._log)
+        self.stop = pipe.on_event(self.on_event)
+        self._interface.request(pipe)
+        return True
 
     async def _ask(self, message: Message, is_observed: bool = False) -> _Question:
         """Send one message, and wait for its response.
@@ -485,42 +502,62 @@ class _BlockwiseDelivery(_Delivery):
     def _tuning(self) -> TransportTuning:
         return self.request.transport_tuning or self._context.transport_tuning
 
-    async def _upload(self, exponent: int, payload_size: int) -> None:
-        """Send the body of the request, and take the response to its last block.
+    async def _upload(self) -> None:
+        """Send the body of the request, and take the response to its last block."""
+        request = self.request
+        assert request.remote is not None  # it has been found
+        try:
+            upload, key, tag = self._begin_upload(request, request.remote)
+            question = await self._send_blocks(upload, key, tag)
+        except Exception as problem:
+            self.fail(problem)
+            return
+        if question.is_open:
+            self.stop = question.stop
+        self.on_event((question.answer.result(), None, not question.is_open))
+        question.forward(self.on_event)
+
+    def _begin_upload(
+        self, request: Message, remote: EndpointAddress
+    ) -> tuple[Block1Upload, Hashable, bytes | None]:
+        """Return an upload, and the key and value of its Request-Tag.
 
         Concurrent uploads that a server could mix up are told apart by Request-Tag; others do
         without the option, as RFC 9175 section 3.4 wants messages to be short.
 
-        RFC 7959 section 2.5, RFC 9175 section 3.5.2.
+        RFC 9175 section 3.5.2.
         """
-        request = self.request
-        assert request.remote is not None  # it has been found
-        key = (request.remote.blockwise_key, request.get_cache_key())
-        tags = self._context.request_tags
-        tag = tags.take(key, self.loop.time())
+        exponent, payload_size = self._block_size(remote)
+        key = (remote.blockwise_key, request.get_cache_key())
+        tag = self._context.request_tags.take(key, self.loop.time())
         if tag is not None:
             # It belongs to the requests for later blocks of the response as well.
             self._whole = request.copy(request_tag=[tag])
-        is_concluded = False
+        return Block1Upload(request, exponent, payload_size, tag), key, tag
+
+    async def _send_blocks(
+        self, upload: Block1Upload, key: Hashable, tag: bytes | None
+    ) -> _Question:
+        """Send block after block; return the last one with its response.
+
+        Raises:
+            Error: There is none.
+
+        RFC 7959 section 2.5.
+        """
+        tags = self._context.request_tags
         try:
-            upload = Block1Upload(request, exponent, payload_size, tag)
-            response = None
-            while response is None:
+            while True:
                 question = await self._ask(upload.next_request(), self._ordering is not None)
-                response = upload.feed(question.answer.result())
-                if response is None:
-                    question.stop()
-            is_concluded = True
-        finally:
-            if is_concluded:
-                tags.release(key, tag)
-            else:
-                until = self.loop.time() + self._context.transport_tuning.EXCHANGE_LIFETIME
-                tags.retire(key, tag, until)
-        if question.is_open:
-            self.stop = question.stop
-        self.on_event((response, None, not question.is_open))
-        question.forward(self.on_event)
+                if upload.feed(question.answer.result()) is not None:
+                    tags.release(key, tag)
+                    return question
+                question.stop()
+        except BaseException:
+            # What was sent last may still arrive.
+            until = self.loop.time() + self._context.transport_tuning.EXCHANGE_LIFETIME
+            tags.retire(key, tag, until)
+            raise
 
     def take(self, message: Message) -> None:
         """Take a response that is not outdated; fetch the rest of its body, if there is any.

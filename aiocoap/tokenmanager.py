@@ -68,10 +68,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PlumbingRequest", "TokenManager"]
 
-MAX_INCOMING = 16_384
+MAX_INCOMING = 32_768
 """Number of incoming requests that may be in work at the same time."""
 
-MAX_OBSERVERS = 8_192
+MAX_OBSERVERS = 16_384
 """Number of incoming requests that may stay open after their first response."""
 
 MAX_ENCODING_ERRORS = 20
@@ -348,6 +348,27 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             NetworkError: No connection can be made.
         """
         return await self.token_interface.fill_or_recognize_remote(message)
+
+    def fill_or_recognize_remote_now(self, message: Message) -> bool:
+        """Make the message's remote an address of this transport, if that needs no waiting.
+
+        Args:
+            message: A request.
+
+        Returns:
+            Whether it is one now.
+
+        Raises:
+            ResolutionError: The name can not be resolved.
+        """
+        below = self.token_interface
+        remote = message.remote
+        if remote is None or not below.owns(remote):
+            remote = below.resolve_now(message)
+            if remote is None:
+                return False
+            message.remote = remote
+        return True
 
     async def shutdown(self) -> None:
         """Close for good; every open pipe ends, those of our own with ``LibraryShutdown``."""

@@ -529,6 +529,28 @@ class MessageInterfaceUDP6(RecvmsgDatagramProtocol, MessageInterface):
             ResolutionError: The name can not be resolved, or has no address that can be
                 reached by this socket.
         """
+        remote = self.determine_remote_now(request)
+        if remote is not None:
+            return remote
+        destination = request.destination()
+        if destination.scheme != "coap":
+            return None
+        host, port = split_destination(destination.hostinfo)
+        return self._address_of((await resolve(self._loop, host, port, self._reaches))[0])
+
+    def determine_remote_now(self, request: Message) -> UDP6EndpointAddress | None:
+        """Resolve where a request goes, if that is an IP address.
+
+        Args:
+            request: A request.
+
+        Returns:
+            The address, or None where the host is a name, the scheme is not ``coap``, or the
+            address can not be reached by this socket.
+
+        Raises:
+            ResolutionError: Host or port are malformed.
+        """
         destination = request.destination()
         if destination.scheme != "coap":
             return None
@@ -539,7 +561,7 @@ class MessageInterfaceUDP6(RecvmsgDatagramProtocol, MessageInterface):
         host, port = split_destination(hostinfo)
         literal = endpoint_of_literal(host, port)
         if literal is None or self._reaches not in (socket.AF_UNSPEC, literal.family):
-            return self._address_of((await resolve(self._loop, host, port, self._reaches))[0])
+            return None
         remote = self._address_of(literal)
         if not literal.zone:  # interfaces come and go
             if len(self._literals) >= _MAX_SEEN:

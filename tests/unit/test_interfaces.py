@@ -77,6 +77,13 @@ def test_interfaces_have_no_bound_address_unless_they_say_so() -> None:
         assert interface.bound_address is None
 
 
+def test_interfaces_find_nothing_at_once_unless_they_say_so() -> None:
+    message = Message(code=GET)
+    assert Datagrams().determine_remote_now(message) is None
+    assert Tokens(EndpointAddress()).resolve_now(message) is None
+    assert Requests().fill_or_recognize_remote_now(message) is False
+
+
 def test_addresses_are_recognized_or_filled_in() -> None:
     message = Message(code=GET)
     assert asyncio.run(Tokens(None).fill_or_recognize_remote(message)) is False

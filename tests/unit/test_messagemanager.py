@@ -399,6 +399,7 @@ def test_addresses_are_the_transports_business(bench: Bench) -> None:
     assert bench.clock.run(manager.fill_or_recognize_remote(message))
     other = Message(code=GET, uri="coap+tcp://[2001:db8::7]/")
     assert not bench.clock.run(manager.fill_or_recognize_remote(other))
+    assert manager.resolve_now(other) is None, "this transport has to wait"
 
 
 def test_nothing_happens_after_the_shutdown(bench: Bench) -> None:

@@ -58,15 +58,18 @@ class Remote(EndpointAddress):
 class Network(interfaces.RequestInterface):
     """A context and its one transport; responses come from the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, waits: bool = False) -> None:
         self.loop = asyncio.get_running_loop()
         self.log = logging.getLogger("coap-test")
         self.transport_tuning = TransportTuning()
         self.request_tags = RequestTags()
         self.remote = Remote("server")
         self.pipes: list[Pipe] = []
+        # How many of them the test has looked at.
+        self.seen = 0
         self.tasks: list[asyncio.Task[Any]] = []
-        # What finding the remote waits for, or fails with.
+        # Whether finding the remote takes time; what it waits for, or fails with.
+        self.waits = waits
         self.resolution: asyncio.Future[None] | None = None
         self.problem: Exception | None = None
 
@@ -74,6 +77,14 @@ class Network(interfaces.RequestInterface):
         task = self.loop.create_task(work, name=name)
         self.tasks.append(task)
         return task
+
+    def find_remote_and_interface_now(self, message: Message) -> interfaces.RequestInterface | None:
+        if self.waits or self.resolution is not None:
+            return None
+        if self.problem is not None:
+            raise self.problem
+        message.remote = message.remote or self.remote
+        return self
 
     async def find_remote_and_interface(self, message: Message) -> interfaces.RequestInterface:
         if self.resolution is not None:
@@ -106,20 +117,19 @@ class Network(interfaces.RequestInterface):
 
     async def next(self) -> Pipe:
         """Return the pipe of the next message that is sent."""
-        seen = len(self.pipes)
         for _ in range(10):
-            await asyncio.sleep(0)
-            if len(self.pipes) > seen:
+            if len(self.pipes) > self.seen:
                 break
-        assert len(self.pipes) == seen + 1, "a message was expected"
+            await asyncio.sleep(0)
+        self.seen += 1
+        assert len(self.pipes) == self.seen, "one message was expected"
         return self.pipes[-1]
 
     async def rest(self) -> None:
         """Let everything happen, which is to send nothing."""
-        seen = len(self.pipes)
         for _ in range(10):
             await asyncio.sleep(0)
-        assert len(self.pipes) == seen, "no message was expected"
+        assert len(self.pipes) == self.seen, "no message was expected"
 
     @property
     def is_idle(self) -> bool:
@@ -218,8 +228,24 @@ async def test_other_exceptions_are_wrapped(problem: Exception, kind: type[error
     assert network.is_idle
 
 
-async def test_a_remote_that_is_not_found() -> None:
+async def test_where_nothing_is_waited_for_no_task_is_needed() -> None:
     network = Network()
+    network.ask().response.cancel()
+    assert len(network.pipes) == 1
+    assert network.tasks == []
+
+
+async def test_a_remote_that_takes_time() -> None:
+    network = Network(waits=True)
+    request = network.ask()
+    assert network.pipes == []
+    respond(await network.next())
+    assert (await request.response).remote == Remote("server")
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_remote_that_is_not_found(waits: bool) -> None:
+    network = Network(waits=waits)
     network.problem = error.ResolutionError("no such host")
     request = network.ask()
     with pytest.raises(error.ResolutionError):
@@ -245,9 +271,8 @@ async def test_a_timeout_of_the_application_stops_the_request() -> None:
     request = network.ask()
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(request.response, 0.001)
-    await network.rest()
-    assert network.is_idle
-    assert len(network.pipes) == 1
+    pipe = await network.next()
+    assert pipe.phase is Phase.ENDED
 
 
 async def test_cancelling_while_the_remote_is_resolved() -> None:
@@ -372,6 +397,7 @@ async def test_a_plain_request_is_cancelled() -> None:
     pipe = Pipe(Message(code=GET), network.log)
     request = Request(pipe, network.loop, network.log)
     network.request(pipe)
+    assert await network.next() is pipe
     request.response.cancel()
     await network.rest()
     assert pipe.phase is Phase.ENDED
@@ -1037,8 +1063,9 @@ async def accept_blocks(network: Network, pipe: Pipe) -> tuple[list[Message], Pi
 LARGE = bytes(range(256)) * 10
 
 
-async def test_a_body_is_sent_in_blocks() -> None:
-    network = Network()
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_body_is_sent_in_blocks(waits: bool) -> None:
+    network = Network(waits=waits)
     message = Message(code=PUT, payload=LARGE)
     request = network.ask(message)
     blocks, pipe = await accept_blocks(network, await network.next())

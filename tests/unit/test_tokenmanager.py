@@ -124,7 +124,10 @@ class Below(interfaces.TokenInterface):
         return isinstance(remote, Remote)
 
     async def resolve(self, message: Message) -> EndpointAddress | None:
-        return Remote("resolved") if message.destination().scheme == "coap" else None
+        return self.resolve_now(message) or Remote("found by name")
+
+    def resolve_now(self, message: Message) -> EndpointAddress | None:
+        return Remote("resolved") if message.destination().hostinfo == "address" else None
 
     async def shutdown(self) -> None:
         self.is_shut_down = True
@@ -789,11 +792,22 @@ async def test_remotes_are_the_floor_belows(house: House) -> None:
     message.remote = remote = Remote("server")
     assert await house.manager.fill_or_recognize_remote(message)
     assert message.remote is remote
-    message.remote = UndecidedRemote("coap", "server")
+    message.remote = UndecidedRemote("coap", "name")
     assert await house.manager.fill_or_recognize_remote(message)
+    assert message.remote == Remote("found by name")
+
+
+def test_remotes_that_need_no_waiting(house: House) -> None:
+    message = Message(code=GET, uri="coap://address")
+    assert house.manager.fill_or_recognize_remote_now(message)
     assert message.remote == Remote("resolved")
-    message.remote = UndecidedRemote("coaps", "server")
-    assert not await house.manager.fill_or_recognize_remote(message)
+    assert house.manager.fill_or_recognize_remote_now(message)
+    message.remote = None
+    assert house.manager.fill_or_recognize_remote_now(message), "Uri-Host is a destination as well"
+    name = UndecidedRemote("coap", "name")
+    message.remote = name
+    assert not house.manager.fill_or_recognize_remote_now(message)
+    assert message.remote is name
 
 
 def test_repr_tells_how_much_is_open(house: House) -> None:

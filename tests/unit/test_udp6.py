@@ -349,6 +349,7 @@ def resolved(it: Any, hostinfo: str) -> UDP6EndpointAddress:
     with pytest.raises(StopIteration) as done:
         it.determine_remote(request).send(None)
     assert isinstance(done.value.value, UDP6EndpointAddress)
+    assert it.determine_remote_now(request) == done.value.value
     return done.value.value
 
 
