@@ -607,9 +607,12 @@ class Uploads:
             # Section 2.3; how large the last one is, the exponent does not say.
             return None, Message(code=_BAD_REQUEST, payload=b"Payload is not of the block size")
         start = block1.start
-        if self._is_too_large(request, start):
-            return None, Message(code=_TOO_LARGE, size1=self.limit)
         upload = self._transfers.get(key, now)
+        if self._is_too_large(request, start):
+            if upload is not None and start == len(upload.data):
+                # Nothing can come of it any more.
+                self._transfers.remove(upload)
+            return None, Message(code=_TOO_LARGE, size1=self.limit)
         if start == 0:
             if not block1.more:
                 if upload is not None:
@@ -813,21 +816,21 @@ class Bodies:
 
         Args:
             key: The request's :func:`transfer_key`.
-            request: A request with a Block2 number above 0.
+            request: The request.
             exponent: Largest block size exponent that may be sent to the client, 0 to 7.
             payload_size: Largest payload in bytes, where the exponent is 7.
             now: Monotonic seconds.
 
         Returns:
             The block (or 4.00 where there is none of that number), or None if no such body is
-            kept.
+            kept, or the first block asked for: then the client wants the present state.
 
         RFC 7959 sections 2.4 and 2.7.
         """
         body = self._transfers.get(key, now)
         opt = request.opt
         asked = opt.block2
-        if body is None or asked is None:
+        if body is None or asked is None or not asked.block_number:
             return None
         if request.payload and hash(request.payload) != body.asked:
             return None

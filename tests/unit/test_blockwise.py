@@ -367,7 +367,7 @@ def get(**options: Any) -> Message:
 
 def finish(download: Block2Download, body: bytes = BODY, **options: Any) -> Message:
     """Answer requests until the whole is there."""
-    for _ in range(1000):
+    for _ in range(2000):
         number, more, exponent = block2(download.next_request())
         assert not more
         whole = download.feed(part(number, exponent, body, **options))
@@ -926,8 +926,12 @@ def test_a_limit() -> None:
     # Nobody has to say it, or to say it right.
     feed(uploads, 0, size1=10)
     feed(uploads, 1)
+    stray = reply(feed(uploads, 3))
+    assert stray.code == Code.REQUEST_ENTITY_TOO_LARGE
+    assert len(uploads) == 1
     late = reply(feed(uploads, 2))
     assert (late.code, late.opt.size1) == (Code.REQUEST_ENTITY_TOO_LARGE, 2048)
+    assert len(uploads) == 0
     feed(uploads, 0, body=BODY[:2048], size1=2048)
     assert whole(feed(uploads, 1, body=BODY[:2048])).payload == BODY[:2048]
     large = request(payload=BODY[:2049], block1=(0, False, 6))
