@@ -9,6 +9,11 @@ RFC 7252.
 from .message import Message, NoResponse
 from .numbers import *  # noqa: F403
 from .numbers import __all__ as _numbers
+
+# Once more from where their names are listed one by one, which is what type checkers follow.
+from .numbers.codes import *  # noqa: F403
+from .numbers.constants import *  # noqa: F403
+from .numbers.types import *  # noqa: F403
 from .protocol import Context
 
 __all__ = ["Context", "Message", "NoResponse", *_numbers]
