@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Generator, Hashable
 from contextvars import copy_context
 from functools import partial
+from types import coroutine
 from typing import TYPE_CHECKING, Any
 
 from . import error, interfaces
@@ -83,10 +84,9 @@ class Responder:
         self._uploads = Uploads(tuning.MAX_BODY_SIZE, tuning.EXCHANGE_LIFETIME)
         self._bodies = Bodies(tuning.EXCHANGE_LIFETIME)
         self._counter = Counter()
-        # Requests that no handler has begun with, the task that will, and the one it is at.
+        # Requests that no handler has begun with, and the task that will.
         self._waiting: deque[Pipe] = deque()
         self._runner: asyncio.Task[None] | None = None
-        self._serving: Pipe | None = None
         # Handlers that wait for something, by the pipe that they answer.
         self._tasks: dict[Pipe, asyncio.Task[None]] = {}
         self._expiry: asyncio.TimerHandle | None = None
@@ -106,40 +106,38 @@ class Responder:
             self._run()
 
     def _run(self) -> None:
-        """Serve what waits, in a task that is looked after once it has had its turn."""
+        """Serve what waits."""
         self._runner = self._create_task(self._serve_waiting())
-        self._loop.call_soon(self._look_after)
-
-    def _look_after(self) -> None:
-        """See what became of the runner: all was served, or a handler waits for something.
-
-        Such a handler keeps the task for itself, and another one serves the rest.
-        """
-        runner, self._runner = self._runner, None
-        pipe, self._serving = self._serving, None
-        if pipe is not None and runner is not None and not runner.done():
-            self._tasks[pipe] = runner
-            pipe.on_interest_end(partial(self.stop, pipe))
-        if self._waiting:
-            self._run()
 
     async def _serve_waiting(self) -> None:
-        """Serve requests for as long as they need no waiting.
+        """Serve requests for as long as they need no waiting, in one task.
 
         Most handlers return at once, and making a task costs as much as serving one of them.
+        The first that has to wait keeps the task for itself, and another serves the rest.
         """
         waiting, context = self._waiting, copy_context()
-        while waiting:
-            pipe = waiting.popleft()
-            self._serving = pipe
-            await self._serve(pipe)
-            if self._serving is not pipe:
-                # It had to wait: the task was this request's alone.
+        work = None
+        try:
+            while waiting:
+                pipe = waiting.popleft()
+                work = self._serve(pipe)
+                try:
+                    waits_for = work.send(None)
+                except StopIteration:
+                    if copy_context() == context:
+                        continue
+                    # What one handler puts into context variables is not for the next one.
+                    return
+                self._tasks[pipe] = self._runner  # type: ignore[assignment]
+                pipe.on_interest_end(partial(self.stop, pipe))
+                break
+            else:
                 return
-            self._serving = None
-            if copy_context() != context:
-                # What one handler puts into context variables is not for the next one.
-                return
+        finally:
+            self._runner = None
+            if waiting:
+                self._run()
+        await _go_on(work, waits_for)
 
     def work_on(self, pipe: Pipe, work: Coroutine[Any, Any, None]) -> None:
         """Do something more for a pipe that was answered once, until its interest ends.
@@ -239,16 +237,16 @@ class Responder:
                 return whole
             assert reply is not None  # one of the two is there
             return reply
+        later = self._bodies.later(key, request, exponent, payload_size, now)
+        if later is not None:
+            return later
+        # Before anything is acted on (section 2.2).
         refusal = refuse(request, exponent)
         if refusal is not None:
-            # Before anything is acted on (section 2.2).
             return refusal
-        block2 = opt.block2
-        if block2 is not None and block2.block_number:
-            later = self._bodies.later(key, request, exponent, payload_size, now)
-            if later is not None:
-                return later
-            if request.code != Code.GET and not (request.code == Code.FETCH and request.payload):
+        if request.code != Code.GET and not (request.code == Code.FETCH and request.payload):
+            block2 = opt.block2
+            if block2 is not None and block2.block_number:
                 # Rendering it anew would do it again (section 2.7).
                 return Message(code=Code.REQUEST_ENTITY_INCOMPLETE)
         return request
@@ -258,7 +256,7 @@ class Responder:
         request: Message,
         resource: interfaces.Resource,
         seen: Message,
-        response: Message,
+        response: Any,
         key: Hashable,
     ) -> Message:
         """Make what a resource returned ready to be sent: one block of it, or nothing.
@@ -398,6 +396,27 @@ class Responder:
         self._uploads.clear()
         self._bodies.clear()
         return tasks
+
+
+@coroutine
+def _go_on(work: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
+    """Go on with a coroutine that was started by hand.
+
+    Args:
+        work: The coroutine.
+        waits_for: What its first step asked the task to wait for.
+    """
+    while True:
+        try:
+            yield waits_for
+        except BaseException as problem:
+            step = partial(work.throw, problem)
+        else:
+            step = partial(work.send, None)
+        try:
+            waits_for = step()
+        except StopIteration:
+            return
 
 
 # What a message looks like that was never sent nor received.

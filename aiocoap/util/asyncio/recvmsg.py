@@ -34,8 +34,11 @@ _P = TypeVar("_P", bound="RecvmsgDatagramProtocol")
 _ANCILLARY_SIZE = 64
 # An in6_pktinfo with its header takes 40 bytes; nothing else is asked for.
 _ERROR_ANCILLARY_SIZE = 512
-_BATCH = range(16)
+_BATCH = 16
 # Datagrams read in one go. More would not save much, and let other callbacks wait.
+_BATCHES = [range(size) for size in range(_BATCH + 1)]
+_MANY = 4
+# Number of datagrams in one go from which on it pays to send the answers in one go.
 _ERROR_BATCH = range(64)
 _MAX_BUFFERED = 256
 # Datagrams that wait for the socket to take them; beyond, they are lost as they may be in any
@@ -186,6 +189,8 @@ class RecvmsgSelectorDatagramTransport(asyncio.BaseTransport):
         self._protocol: RecvmsgDatagramProtocol | None = protocol
         self._sendmsg: Callable[[Any, Any, int, Any], int] = sock.sendmsg
         self._buffer: deque[tuple[bytes, Ancillary, int, Any]] = deque()
+        # How many datagrams are read in one go: about as many as last time.
+        self._expected = 1
         # What is sent after several datagrams came in at once; None while there is no hurry.
         self._corked: list[tuple[bytes, Ancillary, int, Any]] | None = None
         self._closing = False
@@ -212,17 +217,18 @@ class RecvmsgSelectorDatagramTransport(asyncio.BaseTransport):
             # up again, and is not told to anybody.
             protocol = _DEAF
         received = protocol.datagram_msg_received
-        for done in _BATCH:
+        for done in _BATCHES[self._expected]:
             try:
                 data, ancdata, flags, address = recvmsg(max_size, _ANCILLARY_SIZE)
             except BlockingIOError:
                 # Woken up for nothing to read: it is the error queue, which would wake us up
                 # until it is empty.
-                if not done:
+                if done:
+                    # To be told that there is no more costs half of what reading one does.
+                    self._expected = done
+                else:
                     self._read_errors()
-                elif done > 1:
-                    self._cork()
-                return
+                break
             except OSError as exc:
                 # The error of some datagram sent before; the queue says which one.
                 if not self._read_errors():
@@ -231,7 +237,11 @@ class RecvmsgSelectorDatagramTransport(asyncio.BaseTransport):
             received(data, ancdata, flags, address)
             if self._closing:
                 return
-        self._cork()
+        else:
+            done = self._expected
+            self._expected = min(2 * done, _BATCH)
+        if done >= _MANY:
+            self._cork()
 
     def _read_errors(self) -> bool:
         """Empty the error queue; return whether anything was in it."""
