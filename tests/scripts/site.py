@@ -59,7 +59,7 @@ class Store(Resource):
         self.content_format = content_format
         self.version += 1
 
-    async def get_etag(self, request: Message) -> bytes | None:  # type: ignore[override]
+    async def get_etag(self, request: Message) -> bytes | None:
         return None if self.value is None else bytes((0xE7, self.version))
 
     async def render_get(self, request: Message) -> Message:
