@@ -39,6 +39,10 @@ without() {
     fi
 }
 
+with_python() {
+    environment ".venv/python$1" "$2" && ".venv/python$1/bin/pip" install -e ".[all,test]"
+}
+
 prepare "[dev]"
 
 if [ "$mode" = all ]; then
@@ -86,20 +90,6 @@ if [ "$mode" = all ]; then
 
     check "documentation" "$BIN/sphinx-build" -W --keep-going -q -b html doc doc/_build/html
 
-    # Other versions of Python, where they are at hand: what does not need the network.
-    for version in 3.12 3.13; do
-        other=$(command -v "python$version" || ls -d ~/.pyenv/versions/"$version".*/bin/python 2>/dev/null | tail -n 1)
-        if ! "${other:-false}" -c 'import venv, ensurepip' 2>/dev/null; then
-            echo "Python $version is not here: left out"
-            continue
-        fi
-        quietly "Python $version: environment" environment ".venv/python$version" "$other" &&
-            quietly "Python $version: aiocoap" ".venv/python$version/bin/pip" install -e ".[all,test]" ||
-            { failed+=("Python $version"); continue; }
-        tests "Python $version: unit tests" \
-            ".venv/python$version/bin/python" -m pytest tests/architecture tests/unit
-    done
-
     # What gets installed elsewhere is the wheel, and it works without any other package.
     wheel() {
         rm -rf .venv/dist .venv/bare build
@@ -107,9 +97,28 @@ if [ "$mode" = all ]; then
             "$PYTHON" -m venv .venv/bare &&
             .venv/bare/bin/pip install .venv/dist/aiocoap-*.whl &&
             (cd / && "$OLDPWD/.venv/bare/bin/python" "$OLDPWD/contrib/bare.py") &&
-            .venv/bare/bin/aiocoap-client --version
+            .venv/bare/bin/aiocoap-client --version &&
+            .venv/bare/bin/pip install pytest hypothesis
     }
-    check "wheel, without any dependency" wheel
+    check "wheel, without any other package" wheel
+    tests "unit tests without optional packages" \
+        env AIOCOAP_TEST_BARE=1 .venv/bare/bin/python -m pytest tests/architecture tests/unit
+
+    # Other versions of Python, where they are at hand: what does not need the network.
+    for version in 3.12 3.13; do
+        other=
+        for candidate in "python$version" ~/.pyenv/versions/"$version".*/bin/python; do
+            "$candidate" -c 'import venv, ensurepip' 2>/dev/null && other=$candidate && break
+        done
+        if [ -z "$other" ]; then
+            echo "Python $version is not here: left out"
+            continue
+        fi
+        quietly "Python $version with all packages" with_python "$version" "$other" ||
+            { failed+=("Python $version"); continue; }
+        tests "Python $version: unit tests" \
+            ".venv/python$version/bin/python" -m pytest tests/architecture tests/unit
+    done
 fi
 
 printf '\n%d min %02d s\n' $((SECONDS / 60)) $((SECONDS % 60))
