@@ -241,6 +241,26 @@ class _Notifications(AsyncIterator[Message]):
             await observation._change()
 
 
+class _Response(asyncio.Future[Message]):
+    """The future of a response: cancelling it stops the request, there and then.
+
+    A callback for when it is done would do as well, but costs every request that is not
+    cancelled a call from the loop.
+    """
+
+    __slots__ = ("delivery",)
+
+    delivery: _Delivery | None
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel the future, and stop the request."""
+        if not super().cancel(msg):
+            return False
+        assert self.delivery is not None  # for as long as the future is not done
+        self.delivery.cancel()
+        return True
+
+
 class _Delivery:
     """What takes the responses to a request to the application: a future, then an observation.
 
@@ -266,8 +286,8 @@ class _Delivery:
         self.request = request
         self.loop = loop
         self._log = log
-        self.response: asyncio.Future[Message] = loop.create_future()
-        self.response.add_done_callback(self._response_done)
+        self.response = _Response(loop=loop)
+        self.response.delivery = self
         self._observation: weakref.ref[ClientObservation] | None = None
         self._held: ClientObservation | None = None
         self._ordering: Ordering | None = None
@@ -306,16 +326,16 @@ class _Delivery:
         if self.response.done():
             self.close()
 
-    def _response_done(self, response: asyncio.Future[Message]) -> None:
-        if response.cancelled():
-            observation = self._observer()
-            if observation is not None:
-                observation.cancel()
-            self.close()
+    def cancel(self) -> None:
+        """The application does not want the response any more, nor what comes after it."""
+        observation = self._observer()
+        if observation is not None:
+            observation.cancel()
+        self.close()
 
     def close(self) -> None:
         """Stop to work on the request."""
-        self._held = self._observation = None
+        self._held = self._observation = self.response.delivery = None
         stop, self.stop = self.stop, None
         if stop is not None:
             stop()

@@ -259,11 +259,35 @@ async def test_cancelling_the_response_stops_the_request() -> None:
     network = Network()
     request = network.ask()
     pipe = await network.next()
-    request.response.cancel()
-    await network.rest()
-    assert pipe.phase is Phase.ENDED
+    assert request.response.cancel()
+    assert pipe.phase is Phase.ENDED, "at once"
     respond(pipe)
     assert request.response.cancelled()
+    assert not request.response.cancel()
+
+
+async def test_cancelling_a_response_that_is_there() -> None:
+    network = Network()
+    request = network.ask()
+    response = respond(await network.next())
+    assert not request.response.cancel()
+    assert await request.response is response
+
+
+async def test_cancelling_the_task_that_waits_stops_the_request() -> None:
+    network = Network()
+    request = network.ask()
+
+    async def wait() -> None:
+        await request.response
+
+    task = asyncio.create_task(wait())
+    pipe = await network.next()
+    await turn()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert pipe.phase is Phase.ENDED
 
 
 async def test_a_timeout_of_the_application_stops_the_request() -> None:
