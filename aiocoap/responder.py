@@ -256,7 +256,7 @@ class Responder:
         request: Message,
         resource: interfaces.Resource,
         seen: Message,
-        response: Any,
+        rendered: Any,
         key: Hashable,
     ) -> Message:
         """Make what a resource returned ready to be sent: one block of it, or nothing.
@@ -265,7 +265,7 @@ class Responder:
             request: The whole request.
             resource: What rendered it.
             seen: The request as the resource saw it.
-            response: What came out.
+            rendered: What came out.
             key: The transfer's key, if it has been made already.
 
         Returns:
@@ -277,11 +277,11 @@ class Responder:
 
         RFC 7959 section 2, RFC 7967 section 2.
         """
-        if not isinstance(response, Message):
-            if response is NoResponse:
+        if not isinstance(rendered, Message):
+            if rendered is NoResponse:
                 return Message(code=Code.EMPTY)
-            raise TypeError(f"{resource!r} returned a {type(response).__name__}, not a Message")
-        code = response.code
+            raise TypeError(f"{resource!r} returned a {type(rendered).__name__}, not a Message")
+        response, code = rendered, rendered.code
         if code is None or not 64 <= code < 192:
             raise TypeError(f"{resource!r} returned a message that is no response: {response!r}")
         if response.request is not None or response.mid is not None:

@@ -331,7 +331,7 @@ def test_waiting_has_a_bound(bench: Bench) -> None:
     assert bench.sent == [b"%d" % n for n in range(256)]
 
 
-@pytest.mark.parametrize("count", [3, 16])
+@pytest.mark.parametrize("count", [4, 16])
 def test_answers_to_a_burst_go_out_together(bench: Bench, count: int) -> None:
     bench.sock.incoming = datagrams(*[b"in"] * count)
     bench.readable()
@@ -344,11 +344,26 @@ def test_answers_to_a_burst_go_out_together(bench: Bench, count: int) -> None:
     assert bench.sent == [b"a", b"b", b"c"]
 
 
-def test_an_answer_to_one_datagram_goes_out_at_once(bench: Bench) -> None:
-    bench.sock.incoming = datagrams(b"in")
+@pytest.mark.parametrize("count", [1, 3])
+def test_answers_to_few_datagrams_go_out_at_once(bench: Bench, count: int) -> None:
+    bench.sock.incoming = datagrams(*[b"in"] * count)
     bench.readable()
     bench.send(b"a")
     assert bench.sent == [b"a"]
+
+
+def test_no_more_datagrams_are_asked_for_than_came_the_last_time(bench: Bench) -> None:
+    def read(count: int) -> int:
+        del bench.protocol.events[:]
+        bench.sock.incoming = datagrams(*[b"in"] * count)
+        bench.readable()
+        return len(bench.protocol.events)
+
+    assert read(1) == 1
+    # From one on the number doubles for as long as there are as many.
+    assert [read(20) for _ in range(6)] == [1, 2, 4, 8, 16, 16]
+    assert read(3) == 3
+    assert [read(20) for _ in range(2)] == [3, 6]
 
 
 def test_bursts_may_follow_each_other(bench: Bench) -> None:

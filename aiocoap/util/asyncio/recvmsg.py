@@ -190,7 +190,7 @@ class RecvmsgSelectorDatagramTransport(asyncio.BaseTransport):
         self._sendmsg: Callable[[Any, Any, int, Any], int] = sock.sendmsg
         self._buffer: deque[tuple[bytes, Ancillary, int, Any]] = deque()
         # How many datagrams are read in one go: about as many as last time.
-        self._expected = 1
+        self._expected = _BATCH
         # What is sent after several datagrams came in at once; None while there is no hurry.
         self._corked: list[tuple[bytes, Ancillary, int, Any]] | None = None
         self._closing = False
