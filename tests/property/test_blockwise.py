@@ -141,7 +141,8 @@ class Client:
         block = message.opt.block1 or message.opt.block2
         assert block is not None
         self.exponents.append(block.size_exponent)
-        assert len(message.payload) <= message_size(block.size_exponent, message)
+        if message.opt.block1 is not None:
+            assert len(message.payload) <= message_size(block.size_exponent, message)
         return message
 
     def feed(self, response: Message) -> None:

@@ -500,8 +500,6 @@ def test_download_follows_the_server_to_smaller_blocks() -> None:
     [
         part(2, 3),
         part(0, 3),
-        # Of a size that was not asked for, though in the right place.
-        response(payload=BODY[128:384], block2=(1, True, 4), etag=b"e"),
         response(payload=BODY[128:250], block2=(1, True, 3), etag=b"e"),
         response(payload=BODY[128:300], block2=(1, True, 3), etag=b"e"),
     ],
@@ -510,6 +508,13 @@ def test_download_gets_another_block(wrong: Message) -> None:
     download = Block2Download(get(), part(0, 3), 6, 5000)
     with pytest.raises(UnexpectedBlock2):
         download.feed(wrong)
+
+
+def test_download_gets_a_larger_block_than_it_asked_for() -> None:
+    download = Block2Download(get(), part(0, 3), 6, 5000)
+    assert download.feed(part(1, 3)) is None
+    with pytest.raises(UnexpectedBlock2):
+        download.feed(part(1, 4))
 
 
 @pytest.mark.parametrize(
@@ -1026,6 +1031,14 @@ def test_large_responses_are_cut() -> None:
     assert answer.payload == BODY
     assert answer.opt.block2 is None
     assert len(bodies) == 1
+
+
+def test_the_last_block_may_be_full() -> None:
+    bodies = Bodies(10.0)
+    assert block2(first(bodies, get(), response(payload=BODY[:2048]))) == (0, True, 6)
+    block = later(bodies, get(block2=(1, False, 6)))
+    assert block is not None
+    assert (block2(block), len(block.payload)) == ((1, False, 6), 1024)
 
 
 def test_blocks_can_be_changed_without_changing_others() -> None:
