@@ -51,7 +51,6 @@ class Store(Resource):
         self.value = value
         self.content_format: int | None = TEXT
         self.version = 0
-        self.formats: list[int | None] = []
 
     def store(self, value: bytes | None, content_format: int | None = TEXT) -> None:
         """Have another value."""
@@ -65,7 +64,6 @@ class Store(Resource):
     async def render_get(self, request: Message) -> Message:
         if self.value is None:
             raise error.NotFound
-        self.formats.append(request.opt.content_format)
         return Message(payload=self.value, content_format=self.content_format)
 
     async def render_put(self, request: Message) -> Message:
