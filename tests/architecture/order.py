@@ -30,7 +30,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "2 hearts",
         """
         sansio sansio.deadlines sansio.transfers
-        sansio.observation sansio.blockwise sansio.deduplication sansio.endpoints
+        sansio.observation sansio.blocksize sansio.blockclient sansio.blockserver
+        sansio.blockwise sansio.deduplication sansio.endpoints
         sansio.reliability sansio.matching
         """,
     ),
