@@ -1,0 +1,327 @@
+"""The sequence diagrams of RFC 7641 between client and server, both roles: figure 2, appendix A.1.
+
+Figures 3 to 6 are one story, whose time goes on from figure to figure; each test begins where its
+figure does. In tests of the server, the script plays the client, and has Message IDs and tokens of
+the figure. In tests of the client, the script plays the server; there the values of the figure are
+names for what the client makes up. Observe values of the server are its own.
+
+Appendix A.2 (figures 7 and 8) is about proxies, which are no part of an endpoint.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiocoap import ACK, CON, CONTENT, EMPTY, GET, NON, RST, VALID, Message
+from aiocoap.resource import ObservableResource, Site
+from tests.harness import Script
+from tests.scripts.site import played
+
+TEMPERATURE = ("temperature",)
+ETAG = b"xyzzy"
+"""Of the state "19.7 Cel", 0x78797a7a79; the others have none."""
+
+
+class Thermometer(ObservableResource):
+    """What is observed in all of the figures.
+
+    Args:
+        reading: What it shows at first.
+        notifies_by: Type of its notifications; None takes that of the request.
+    """
+
+    def __init__(self, reading: bytes, notifies_by: Any = None) -> None:
+        super().__init__()
+        self._reading = reading
+        self._notifies_by = notifies_by
+        self.count = 0
+
+    def update_observation_count(self, newcount: int) -> None:
+        self.count = newcount
+
+    def become(self, reading: bytes) -> None:
+        """Show something else."""
+        self._reading = reading
+        if self._notifies_by is None:
+            self.updated_state()
+            return
+        for observation, request in self.observations.items():
+            response = self._represent(request)
+            response.mtype = self._notifies_by
+            observation.trigger(response)
+
+    def _represent(self, request: Message) -> Message:
+        if self._reading != b"19.7 Cel":
+            return Message(code=CONTENT, payload=self._reading, max_age=15)
+        if ETAG in request.opt.etags:
+            return Message(code=VALID, etag=ETAG, max_age=15)
+        return Message(code=CONTENT, payload=self._reading, etag=ETAG, max_age=15)
+
+    async def render_get(self, request: Message) -> Message:
+        return self._represent(request)
+
+
+def server(thermometer: Thermometer) -> Site:
+    """Return a site with a thermometer."""
+    site = Site()
+    site.add_resource(TEMPERATURE, thermometer)
+    return site
+
+
+def observe(script: Script, **options: Any) -> tuple[Any, list[bytes]]:
+    """Have the client observe; return its request and the list of what it hears of the state."""
+    uri = script.uri("/temperature")
+    request = script.request(Message(code=GET, uri=uri, observe=0, **options))
+    states: list[bytes] = []
+    request.observation.register_callback(lambda response: states.append(response.payload))
+    return request, states
+
+
+# Section 1.2
+
+
+def test_figure_2_client() -> None:
+    """The types of messages are left open there; here the client sees each of them."""
+    with played() as script:
+        request, states = observe(script)
+        script.expect(CON, GET, mid="A", token="4a", uri_path=TEMPERATURE, observe=0)
+        script.send(ACK, CONTENT, mid="A", token="4a", observe=12, payload=b"22.9 Cel")
+        assert script.result(request).payload == b"22.9 Cel"
+        script.send(NON, CONTENT, mid="B", token="4a", observe=44, payload=b"22.8 Cel")
+        script.send(CON, CONTENT, mid="C", token="4a", observe=60, payload=b"23.1 Cel")
+        script.expect(ACK, EMPTY, mid="C", token=b"")
+        assert states == [b"22.8 Cel", b"23.1 Cel"]
+        request.observation.cancel()
+
+
+def test_figure_2_server() -> None:
+    thermometer = Thermometer(b"22.9 Cel")
+    with played(server(thermometer)) as script:
+        script.send(CON, GET, mid="A", token=b"\x4a", uri_path=TEMPERATURE, observe=0)
+        first = script.expect(
+            ACK, CONTENT, mid="A", token=b"\x4a", observe=..., payload=b"22.9 Cel"
+        )
+        thermometer.become(b"22.8 Cel")
+        second = script.expect(
+            CON, CONTENT, mid="B", token=b"\x4a", observe=..., payload=b"22.8 Cel"
+        )
+        script.send(ACK, EMPTY, mid="B")
+        thermometer.become(b"23.1 Cel")
+        third = script.expect(
+            CON, CONTENT, mid="C", token=b"\x4a", observe=..., payload=b"23.1 Cel"
+        )
+        assert first.opt.observe < second.opt.observe < third.opt.observe
+        script.send(RST, EMPTY, mid="C")  # ends what goes on and on in the figure
+
+
+# Appendix A.1
+
+
+def test_figure_3_client() -> None:
+    """A client registers and receives one notification of the current state and one of a new."""
+    with played() as script:
+        request, states = observe(script)
+        script.expect(CON, GET, mid="1633", token="4a", uri_path=TEMPERATURE, observe=0)
+        script.quiet(1)
+        script.send(
+            ACK, CONTENT, mid="1633", token="4a", observe=9, max_age=15, payload=b"18.5 Cel"
+        )
+        assert script.result(request).payload == b"18.5 Cel"
+        script.quiet(7)
+        script.send(
+            NON, CONTENT, mid=0x7B50, token="4a", observe=16, max_age=15, payload=b"19.2 Cel"
+        )
+        assert states == [b"19.2 Cel"]
+        # It is not told twice.
+        script.send_raw(script.sent)
+        assert states == [b"19.2 Cel"]
+        request.observation.cancel()
+
+
+def test_figure_3_server() -> None:
+    """A client registers and receives one notification of the current state and one of a new."""
+    thermometer = Thermometer(b"18.5 Cel", NON)
+    with played(server(thermometer)) as script:
+        script.send_raw(b"\x41\x01\x16\x33" + b"\x4a" + b"\x60" + b"\x5b" + b"temperature")
+        first = script.expect(
+            ACK,
+            CONTENT,
+            mid=0x1633,
+            token=b"\x4a",
+            observe=...,
+            max_age=15,
+            payload=b"18.5 Cel",
+        )
+        script.quiet(7)
+        thermometer.become(b"19.2 Cel")
+        second = script.expect(
+            NON,
+            CONTENT,
+            mid="7b50",
+            token=b"\x4a",
+            observe=...,
+            max_age=15,
+            payload=b"19.2 Cel",
+        )
+        assert first.opt.observe < second.opt.observe
+        script.send(RST, EMPTY, mid="7b50")
+    assert thermometer.count == 0
+
+
+def test_figure_4_client() -> None:
+    """The client re-registers after Max-Age ends: its application does, with another token."""
+    with played() as script:
+        first, states = observe(script)
+        script.expect(CON, GET, mid="1633", token="4a", uri_path=TEMPERATURE, observe=0)
+        script.send(
+            ACK, CONTENT, mid="1633", token="4a", observe=16, max_age=15, payload=b"19.2 Cel"
+        )
+        assert script.result(first).payload == b"19.2 Cel"
+        # The notification is lost.
+        script.quiet(22)
+        first.observation.cancel()
+        second, states = observe(script)
+        script.expect(CON, GET, mid="1634", token="b2", uri_path=TEMPERATURE, observe=0)
+        assert script.token("b2") != script.token("4a")
+        script.send(
+            ACK,
+            CONTENT,
+            mid="1634",
+            token="b2",
+            observe=44,
+            max_age=15,
+            etag=ETAG,
+            payload=b"19.7 Cel",
+        )
+        response = script.result(second)
+        assert (response.payload, response.opt.etag) == (b"19.7 Cel", ETAG)
+        # Nobody waits for those with the former token.
+        script.send(CON, CONTENT, mid=0x7B52, token="4a", observe=45, payload=b"19.8 Cel")
+        script.expect(RST, EMPTY, mid=0x7B52)
+        assert states == []
+        second.observation.cancel()
+
+
+def test_figure_4_server() -> None:
+    """The client re-registers after Max-Age ends.
+
+    With another token that is another observation (section 4.1), which the figure does not show;
+    the client ends the former one by a Reset.
+    """
+    thermometer = Thermometer(b"19.2 Cel", NON)
+    with played(server(thermometer)) as script:
+        script.send(CON, GET, mid=0x1633, token=b"\x4a", uri_path=TEMPERATURE, observe=0)
+        script.expect(ACK, CONTENT, mid=0x1633, token=b"\x4a", observe=..., payload=b"19.2 Cel")
+        thermometer.become(b"19.7 Cel")
+        lost = script.expect(
+            NON, CONTENT, token=b"\x4a", observe=..., max_age=15, payload=b"19.7 Cel"
+        )
+        script.quiet(13)
+        script.send(CON, GET, mid=0x1634, token=b"\xb2", uri_path=TEMPERATURE, observe=0)
+        found = script.expect(
+            ACK,
+            CONTENT,
+            mid=0x1634,
+            token=b"\xb2",
+            observe=...,
+            max_age=15,
+            etag=ETAG,
+            payload=b"19.7 Cel",
+        )
+        assert lost.opt.observe < found.opt.observe
+        assert thermometer.count == 2
+        thermometer.become(b"20.0 Cel")
+        script.expect(NON, CONTENT, mid="former", token=b"\x4a", payload=b"20.0 Cel")
+        script.expect(NON, CONTENT, mid="latter", token=b"\xb2", payload=b"20.0 Cel")
+        script.send(RST, EMPTY, mid="former")
+        assert thermometer.count == 1
+        thermometer.become(b"20.1 Cel")
+        script.expect(NON, CONTENT, mid="end", token=b"\xb2", payload=b"20.1 Cel")
+        script.send(RST, EMPTY, mid="end")
+
+
+def test_figure_5_client() -> None:
+    """The client re-registers and gives the server the opportunity to select a stored response."""
+    with played() as script:
+        request, states = observe(script, etags=[ETAG])
+        codes: list[Any] = []
+        request.observation.register_callback(lambda response: codes.append(response.code))
+        script.expect(
+            CON, GET, mid="1635", token="f9", uri_path=TEMPERATURE, observe=0, etags=(ETAG,)
+        )
+        script.send(
+            ACK, CONTENT, mid="1635", token="f9", observe=74, max_age=15, payload=b"20.0 Cel"
+        )
+        assert script.result(request).payload == b"20.0 Cel"
+        script.quiet(7)
+        script.send(NON, VALID, mid=0xAA0C, token="f9", observe=81, etag=ETAG, max_age=15)
+        assert (codes, states) == ([VALID], [b""])
+        request.observation.cancel()
+
+
+def test_figure_5_server() -> None:
+    """The client re-registers and gives the server the opportunity to select a stored response."""
+    thermometer = Thermometer(b"20.0 Cel", NON)
+    with played(server(thermometer)) as script:
+        script.send(
+            CON, GET, mid=0x1635, token=b"\xf9", uri_path=TEMPERATURE, observe=0, etags=[ETAG]
+        )
+        script.expect(
+            ACK,
+            CONTENT,
+            mid=0x1635,
+            token=b"\xf9",
+            observe=...,
+            etag=None,
+            max_age=15,
+            payload=b"20.0 Cel",
+        )
+        script.quiet(7)
+        thermometer.become(b"19.7 Cel")
+        script.expect(
+            NON,
+            VALID,
+            mid="aa0c",
+            token=b"\xf9",
+            observe=...,
+            etag=ETAG,
+            max_age=15,
+            payload=b"",
+        )
+        script.send(RST, EMPTY, mid="aa0c")
+
+
+def test_figure_6_client() -> None:
+    """The client rejects a notification and thereby cancels the observation."""
+    with played() as script:
+        request, states = observe(script)
+        script.expect(CON, GET, mid="1635", token="f9", uri_path=TEMPERATURE, observe=0)
+        script.send(ACK, CONTENT, mid="1635", token="f9", observe=81, payload=b"19.7 Cel")
+        script.quiet(9)
+        assert script.result(request).payload == b"19.7 Cel"
+        # It has lost its interest, and says so when it is asked.
+        request.observation.cancel()
+        script.send(
+            CON, CONTENT, mid=0xAA0F, token="f9", observe=91, max_age=15, payload=b"19.3 Cel"
+        )
+        script.expect_raw(b"\x70\x00\xaa\x0f")
+        assert states == []
+
+
+def test_figure_6_server() -> None:
+    """The client rejects a notification and thereby cancels the observation."""
+    thermometer = Thermometer(b"19.7 Cel", CON)
+    with played(server(thermometer)) as script:
+        script.send(CON, GET, mid=0x1635, token=b"\xf9", uri_path=TEMPERATURE, observe=0)
+        script.expect(ACK, CONTENT, mid=0x1635, token=b"\xf9", observe=..., payload=b"19.7 Cel")
+        script.quiet(10)
+        thermometer.become(b"19.3 Cel")
+        script.expect(
+            CON, CONTENT, mid="aa0f", token=b"\xf9", observe=..., max_age=15, payload=b"19.3 Cel"
+        )
+        assert thermometer.count == 1
+        script.quiet(1)
+        script.send(RST, EMPTY, mid="aa0f")
+        assert thermometer.count == 0
+        thermometer.become(b"19.0 Cel")
+        script.quiet(100)
