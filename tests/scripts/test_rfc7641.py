@@ -91,6 +91,10 @@ def test_figure_2_client() -> None:
         script.send(CON, CONTENT, mid="C", token="4a", observe=60, payload=b"23.1 Cel")
         script.expect(ACK, EMPTY, mid="C", token=b"")
         assert states == [b"22.8 Cel", b"23.1 Cel"]
+        # "reordering detection": this was sent before, and comes after.
+        script.send(CON, CONTENT, mid="D", token="4a", observe=59, payload=b"23.0 Cel")
+        script.expect(ACK, EMPTY, mid="D", token=b"")
+        assert states == [b"22.8 Cel", b"23.1 Cel"]
         request.observation.cancel()
 
 
@@ -132,8 +136,9 @@ def test_figure_3_client() -> None:
             NON, CONTENT, mid=0x7B50, token="4a", observe=16, max_age=15, payload=b"19.2 Cel"
         )
         assert states == [b"19.2 Cel"]
-        # It is not told twice.
+        # It is not told twice, whether the network repeats it or the server.
         script.send_raw(script.sent)
+        script.send(NON, CONTENT, mid=0x7B51, token="4a", observe=16, payload=b"19.2 Cel")
         assert states == [b"19.2 Cel"]
         request.observation.cancel()
 
