@@ -14,13 +14,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from . import defaults, error, interfaces
 from .credentials import CredentialsMap
 from .message import Message
 from .messagemanager import MessageManager
-from .numbers.constants import TransportTuning
+from .numbers.constants import SHUTDOWN_TIMEOUT, TransportTuning
 from .numbers.types import CON
 from .pipe import Pipe
 from .requester import (
@@ -33,7 +34,7 @@ from .requester import (
 from .responder import Responder, ServerObservation
 from .sansio.matching import RequestTags
 from .tokenmanager import TokenManager
-from .transports.catalog import Transport, lookup, open_transport
+from .transports.catalog import Transport, check_options, lookup, open_transport
 
 __all__ = [
     "BaseRequest",
@@ -105,6 +106,8 @@ class Context(interfaces.RequestProvider):
         self._tasks: set[asyncio.Task[Any]] = set()
         self._responder = Responder(self)
         self._is_shut_down = False
+        # What shuts down, once that has begun.
+        self._closing: asyncio.Task[None] | None = None
 
     # Creation and destruction
 
@@ -128,7 +131,8 @@ class Context(interfaces.RequestProvider):
             transport_tuning: Transmission parameters, an object or a class.
 
         Raises:
-            ValueError: There is no such transport, or the loop is not the running one.
+            ValueError: There is no such transport, it is none for clients or does not have an
+                option, or the loop is not the running one.
             NetworkError: A transport can not be opened.
         """
         self = cls(loop=loop, loggername=loggername, transport_tuning=transport_tuning)
@@ -170,7 +174,8 @@ class Context(interfaces.RequestProvider):
             transport_tuning: Transmission parameters, an object or a class.
 
         Raises:
-            ValueError: There is no such transport, or the loop is not the running one.
+            ValueError: There is no such transport, it is none for servers or does not have an
+                option, or the loop is not the running one.
             NetworkError: An address can not be bound to, or a group not joined.
         """
         self = cls(
@@ -192,6 +197,8 @@ class Context(interfaces.RequestProvider):
         assert transports is not None
         options = transports if isinstance(transports, Mapping) else {}
         rows = [lookup(name) for name in transports]
+        for row in rows:
+            check_options(row, options.get(row.name) or {}, is_server=server is not None)
         try:
             for row in rows:
                 merged = None if server is None else {**server, **(options.get(row.name) or {})}
@@ -217,19 +224,35 @@ class Context(interfaces.RequestProvider):
         """Close everything: requests fail with ``LibraryShutdown``, handlers are cancelled.
 
         Afterwards nothing of the context is known to the event loop any more.  The second time
-        it does nothing.
+        it does nothing but wait for the first, and cancelling it only ends the waiting.  A
+        handler that calls it is not cancelled; it can not answer its request any more.  One that
+        resists is left behind after SHUTDOWN_TIMEOUT, which the log tells of.
         """
-        self._is_shut_down = True
+        is_handler = self._responder.spare(asyncio.current_task())
+        if self._closing is None:
+            self._is_shut_down = True
+            self._closing = self.loop.create_task(self._shut_down(), name="shutdown")
+        elif is_handler:
+            # It is among those that the shutdown waits for.
+            return
+        await asyncio.shield(self._closing)
+
+    async def _shut_down(self) -> None:
+        """Close everything, from the bottom to the top."""
         request_interfaces, self.request_interfaces = self.request_interfaces, []
-        if request_interfaces:
-            await asyncio.gather(*[interface.shutdown() for interface in request_interfaces])
-        own = asyncio.current_task()
-        tasks = [task for task in self._tasks if task is not own]
-        for task in tasks:
+        results = await asyncio.gather(
+            *[interface.shutdown() for interface in request_interfaces], return_exceptions=True
+        )
+        tasks: list[asyncio.Task[Any]] = [*self._tasks, *self._responder.close()]
+        for task in self._tasks:
             task.cancel()
-        tasks += self._responder.close()
         if tasks:
-            await asyncio.wait(tasks)
+            _, left = await asyncio.wait(tasks, timeout=SHUTDOWN_TIMEOUT)
+            if left:
+                self.log.warning("%d handler(s) go on after the shutdown: %r", len(left), left)
+        for result in results:
+            if result is not None:
+                raise result
 
     async def __aenter__(self) -> Context:
         return self
@@ -260,7 +283,8 @@ class Context(interfaces.RequestProvider):
             return BlockwiseRequest(self, request_message)
         pipe = Pipe(request_message, self.log)
         request = Request(pipe, self.loop, self.log)
-        self.spawn(self._send(pipe), "request")
+        task = self.spawn(self._send(pipe), "request")
+        task.add_done_callback(partial(_end_if_cancelled, pipe))
         return request
 
     async def _send(self, pipe: Pipe) -> None:
@@ -344,6 +368,12 @@ class Context(interfaces.RequestProvider):
     def __repr__(self) -> str:
         interfaces = ", ".join(map(repr, self.request_interfaces)) or "no transport"
         return f"<{type(self).__name__} at {id(self):#x}: {interfaces}>"
+
+
+def _end_if_cancelled(pipe: Pipe, task: asyncio.Task[Any]) -> None:
+    """End a request that was on its way to a transport when the context was shut down."""
+    if task.cancelled():
+        pipe.add_exception(error.LibraryShutdown())
 
 
 def _checked(

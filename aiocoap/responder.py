@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable
+from contextvars import Context as Variables
 from contextvars import copy_context
 from functools import partial
 from types import coroutine
@@ -31,7 +32,7 @@ from . import error, interfaces
 from .message import Direction, Message, NoResponse
 from .numbers.codes import Code
 from .numbers.optionnumbers import OptionNumber
-from .pipe import Pipe
+from .pipe import Phase, Pipe
 from .sansio.blockwise import Bodies, Uploads, refuse, transfer_key
 from .sansio.observation import Counter
 
@@ -65,6 +66,10 @@ _is_handled = HANDLED_OPTIONS.__contains__
 MAX_TRACEBACKS = 20
 """Number of tracebacks of failed handlers that go to the log in a minute at most."""
 
+MAX_UNATTENDED = 1024
+"""Number of handlers at which requests with No-Response lose the privilege to be worked on to the
+end even though their token was used again."""
+
 
 class Responder:
     """What answers the requests to one context.
@@ -84,14 +89,16 @@ class Responder:
         self._uploads = Uploads(tuning.MAX_BODY_SIZE, tuning.EXCHANGE_LIFETIME)
         self._bodies = Bodies(tuning.EXCHANGE_LIFETIME)
         self._counter = Counter()
-        # Requests that no handler has begun with, and the task that will.
+        # Requests that no handler has begun with, whether a task is about to, and that task.
         self._waiting: deque[Pipe] = deque()
+        self._is_serving = False
         self._runner: asyncio.Task[None] | None = None
         # Handlers that wait for something, by the pipe that they answer.
         self._tasks: dict[Pipe, asyncio.Task[None]] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._failures = 0
         self._failure_minute = 0.0
+        self._is_closed = False
 
     # Driving
 
@@ -102,12 +109,19 @@ class Responder:
             pipe: A pipe with the request; the responses go in there.
         """
         self._waiting.append(pipe)
-        if self._runner is None:
+        if not self._is_serving:
             self._run()
 
-    def _run(self) -> None:
-        """Serve what waits."""
-        self._runner = self._create_task(self._serve_waiting())
+    def _run(self, variables: Variables | None = None) -> None:
+        """Serve what waits.
+
+        Args:
+            variables: What context variables handlers find; None takes the present ones.
+        """
+        self._is_serving = True
+        runner = self._create_task(self._serve_waiting(), context=variables)
+        # With an eager task factory, it is done by now.
+        self._runner = runner if self._is_serving else None
 
     async def _serve_waiting(self) -> None:
         """Serve requests for as long as they need no waiting, in one task.
@@ -115,7 +129,7 @@ class Responder:
         Most handlers return at once, and making a task costs as much as serving one of them.
         The first that has to wait keeps the task for itself, and another serves the rest.
         """
-        waiting, context = self._waiting, copy_context()
+        waiting, variables = self._waiting, copy_context()
         work = None
         try:
             while waiting:
@@ -124,20 +138,37 @@ class Responder:
                 try:
                     waits_for = work.send(None)
                 except StopIteration:
-                    if copy_context() == context:
+                    if copy_context() == variables:
                         continue
                     # What one handler puts into context variables is not for the next one.
                     return
-                self._tasks[pipe] = self._runner  # type: ignore[assignment]
-                pipe.on_interest_end(partial(self.stop, pipe))
+                self._keep(pipe)
                 break
             else:
                 return
         finally:
+            self._is_serving = False
             self._runner = None
             if waiting:
-                self._run()
+                self._run(variables)
         await _go_on(work, waits_for)
+
+    def _keep(self, pipe: Pipe) -> None:
+        """Let the present task go on with a request that needs waiting."""
+        if pipe in self._tasks:
+            return
+        task = asyncio.current_task()
+        assert task is not None  # coroutines are driven by one
+        opt = pipe.request.opt
+        is_unattended = _NO_RESPONSE in opt and len(self._tasks) < MAX_UNATTENDED
+        self._tasks[pipe] = task
+        if is_unattended:
+            # The client may use the token again at once (RFC 7967 section 3.1), but means it.
+            return
+        if pipe.phase is Phase.ENDED:
+            task.cancel()
+        else:
+            pipe.on_interest_end(partial(self.stop, pipe))
 
     def work_on(self, pipe: Pipe, work: Coroutine[Any, Any, None]) -> None:
         """Do something more for a pipe that was answered once, until its interest ends.
@@ -153,9 +184,13 @@ class Responder:
         self._tasks.pop(pipe, None)
 
     def stop(self, pipe: Pipe) -> None:
-        """Stop working for a pipe that nobody waits for, unless the work is done."""
-        task = self._tasks.pop(pipe, None)
-        if task is not None:
+        """Stop working for a pipe that nobody waits for, unless the work is done.
+
+        If it is that work which ends the pipe, it goes on to its own end.
+        """
+        task = self._tasks.get(pipe)
+        if task is not None and task is not asyncio.current_task():
+            del self._tasks[pipe]
             task.cancel()
 
     async def _serve(self, pipe: Pipe) -> None:
@@ -166,10 +201,9 @@ class Responder:
         except Exception as problem:
             response = self.failed(pipe, request, problem)
         except asyncio.CancelledError as problem:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if _is_cancelled():
+                self._tasks.pop(pipe, None)
                 raise
-            # Not we were cancelled, but what the handler waited for.
             response = self.failed(pipe, request, problem)
         self._tasks.pop(pipe, None)
         if response is not None:
@@ -191,8 +225,7 @@ class Responder:
             _check_refused(refused, request, site)
         resource, seen = site.resolve(request)
         if resource.render_to_pipe is not None:
-            pipe.request = seen
-            await resource.render_to_pipe(pipe)
+            await self._hand_over(pipe, seen, resource.render_to_pipe)
             return None
         key: Hashable = None
         if (_BLOCK1 in opt or _BLOCK2 in opt) and await resource.needs_blockwise_assembly(seen):
@@ -203,12 +236,23 @@ class Responder:
             if whole is not request:
                 request = whole
                 resource, seen = site.resolve(whole)
-        if _OBSERVE in opt and opt.observe == 0 and request.code in _OBSERVABLE:
-            observation = await self._observe(pipe, request, resource, seen)
+        if _OBSERVE in opt and _asks_for_observation(request):
+            observation = await self._observe(pipe, request, resource, seen, key)
             if observation is not None:
                 await observation.run()
                 return None
         return await self.finish(request, resource, seen, await resource.render(seen), key)
+
+    async def _hand_over(
+        self, pipe: Pipe, seen: Message, render_to_pipe: Callable[[Pipe], Awaitable[None]]
+    ) -> None:
+        """Have a resource answer in its own way, for as long as somebody waits for that."""
+        if pipe.phase is Phase.ENDED:
+            return
+        pipe.request = seen
+        self._tasks[pipe] = asyncio.current_task()  # type: ignore[assignment]
+        pipe.on_interest_end(partial(self.stop, pipe))
+        await render_to_pipe(pipe)
 
     # Blocks
 
@@ -306,7 +350,7 @@ class Responder:
 
     def _wake_for_expiry(self) -> None:
         """Arm the one timer that forgets abandoned transfers."""
-        if self._expiry is not None:
+        if self._expiry is not None or self._is_closed:
             return
         deadlines = (self._uploads.next_deadline(), self._bodies.next_deadline())
         waiting = [deadline for deadline in deadlines if deadline is not None]
@@ -345,6 +389,9 @@ class Responder:
             response = Message(code=Code.INTERNAL_SERVER_ERROR)
         if _is_suppressed(request, response):
             return Message(code=Code.EMPTY)
+        if response.request is not None or response.mid is not None or response.opt.no_response:
+            # The error keeps it, or it came from elsewhere.
+            response = response.copy(**_PRISTINE, no_response=None)
         return _with_block1(request, response)
 
     def _log_failure(self, pipe: Pipe, problem: BaseException) -> None:
@@ -361,7 +408,12 @@ class Responder:
     # Observations
 
     async def _observe(
-        self, pipe: Pipe, request: Message, resource: interfaces.Resource, seen: Message
+        self,
+        pipe: Pipe,
+        request: Message,
+        resource: interfaces.Resource,
+        seen: Message,
+        key: Hashable,
     ) -> ServerObservation | None:
         """Return the observation that a request asks for, if the resource takes it up.
 
@@ -369,7 +421,7 @@ class Responder:
         """
         if not isinstance(resource, interfaces.ObservableResource):
             return None
-        observation = ServerObservation(self, pipe, request, resource, seen)
+        observation = ServerObservation(self, pipe, request, resource, seen, key)
         await resource.add_observation(seen, observation)
         return observation if observation.is_accepted else None
 
@@ -377,14 +429,29 @@ class Responder:
         """Return the sequence number for a notification (RFC 7641 section 4.4)."""
         return self._counter.next(self._loop.time())
 
+    def spare(self, task: asyncio.Task[Any] | None) -> bool:
+        """Let a handler that closes the context go on after that.
+
+        Args:
+            task: The present task; it need not be one of a handler.
+
+        Returns:
+            Whether it is one.
+        """
+        pipes = [pipe for pipe, known in self._tasks.items() if known is task]
+        for pipe in pipes:
+            del self._tasks[pipe]
+        return bool(pipes)
+
     def close(self) -> list[asyncio.Task[None]]:
         """Forget everything, and cancel all work.
 
         Returns:
             The tasks that are going to end.
         """
-        own = asyncio.current_task()
-        tasks = [task for task in self._tasks.values() if task is not own]
+        self._is_closed = True
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
         for task in tasks:
             task.cancel()
         if self._runner is not None:
@@ -407,16 +474,24 @@ def _go_on(work: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, An
         waits_for: What its first step asked the task to wait for.
     """
     while True:
+        problem = None
         try:
             yield waits_for
-        except BaseException as problem:
-            step = partial(work.throw, problem)
-        else:
-            step = partial(work.send, None)
+        except BaseException as caught:
+            problem = caught
         try:
-            waits_for = step()
+            waits_for = work.send(None) if problem is None else work.throw(problem)
         except StopIteration:
             return
+        finally:
+            # It knows this frame: they would keep each other.
+            del problem
+
+
+def _is_cancelled() -> bool:
+    """Whether the present task was cancelled, and not just something that it waits for."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 # What a message looks like that was never sent nor received.
@@ -449,6 +524,19 @@ def _check_refused(refused: int, request: Message, site: interfaces.Resource) ->
     )
     if refused:
         raise error.BadOption(f"{OptionNumber(refused)} can not be acted on")
+
+
+def _asks_for_observation(request: Message) -> bool:
+    """Whether a request with Observe asks for an observation that makes sense.
+
+    What is observed is the whole, so that a later block can only be asked for once (RFC 7959
+    section 2.6).
+    """
+    opt = request.opt
+    if opt.observe != 0 or request.code not in _OBSERVABLE:
+        return False
+    block2 = opt.block2
+    return block2 is None or not block2.block_number
 
 
 def _is_suppressed(request: Message, response: Message) -> bool:
@@ -489,14 +577,17 @@ class ServerObservation(interfaces.ServerObservation):
         request: The whole request that asked for the observation.
         resource: The resource.
         seen: The request as the resource sees it.
+        key: The transfer's key, where the request has anything to do with blocks.
     """
 
     __slots__ = (
         "_cancellation_callback",
         "_given",
+        "_is_first",
         "_is_last",
         "_is_outdated",
         "_is_running",
+        "_key",
         "_pipe",
         "_request",
         "_resource",
@@ -512,15 +603,19 @@ class ServerObservation(interfaces.ServerObservation):
         request: Message,
         resource: interfaces.Resource,
         seen: Message,
+        key: Hashable = None,
     ) -> None:
         self._responder = responder
         self._pipe = pipe
         self._request = request
         self._resource = resource
         self._seen = seen
+        self._key = key
         self._cancellation_callback: Callable[[], object] | None = None
         # What the next notification is to be, where the resource said so.
         self._given: Message | None = None
+        # Whether nothing was sent yet, and whether nothing may be sent after what is next.
+        self._is_first = True
         self._is_last = False
         # From taking it up to the end of the first response it is outdated and running.
         self._is_outdated = True
@@ -531,7 +626,8 @@ class ServerObservation(interfaces.ServerObservation):
         """Take up the observation.
 
         Args:
-            cancellation_callback: Called once when the observation has ended.
+            cancellation_callback: Called once when the observation has ended.  What it raises
+                goes to the log.
 
         Raises:
             RuntimeError: It was taken up before.
@@ -545,8 +641,12 @@ class ServerObservation(interfaces.ServerObservation):
     def _ended(self) -> None:
         self._responder.stop(self._pipe)
         callback, self._cancellation_callback = self._cancellation_callback, None
-        if callback is not None:
+        if callback is None:
+            return
+        try:
             callback()
+        except Exception:
+            self._pipe.log.exception("Callback %r of an observation failed", callback)
 
     def deregister(self, reason: str | None = None) -> None:
         """End the observation: the observer gets the present state as an ordinary response.
@@ -563,16 +663,21 @@ class ServerObservation(interfaces.ServerObservation):
         """Notify the observer.
 
         Args:
-            response: What to send; None renders the resource anew.
+            response: What to send, taken for a 2.05 if it has no code; None renders the
+                resource anew.
             is_last: Whether the observation ends with it; it does with any unsuccessful one.
 
         RFC 7641 section 4.2.
         """
-        if self._cancellation_callback is None:
-            # It never began, or is over.
+        if self._cancellation_callback is None or self._is_last:
+            # It never began, or is over, or what ends it is on its way.
             return
+        if response is not None:
+            if not response.code:
+                response = response.copy(code=Code.CONTENT)
+            is_last = is_last or not response.code.is_successful()
         self._given = response
-        self._is_last = self._is_last or is_last
+        self._is_last = is_last
         self._is_outdated = True
         if not self._is_running:
             self._is_running = True
@@ -585,13 +690,19 @@ class ServerObservation(interfaces.ServerObservation):
             self._is_outdated = False
             given, self._given = self._given, None
             response = await self._render(given)
-            if self._is_last or response.code >= 128:
+            is_empty = response.code == Code.EMPTY
+            # Who does not get the first response does not know that there are to be others.
+            if self._is_last or response.code >= 128 or (is_empty and self._is_first):
                 responder.done(pipe)
                 pipe.add_response(response, True)
                 return
-            if response.code != Code.EMPTY:
+            if not is_empty:
                 response = response.copy(observe=responder.next_number())
             pipe.add_response(response)
+            self._is_first = False
+            if self._is_outdated:
+                # What changes whenever it is looked at must not keep the loop for itself.
+                await asyncio.sleep(0)
         self._is_running = False
         responder.done(pipe)
 
@@ -603,8 +714,15 @@ class ServerObservation(interfaces.ServerObservation):
             self._resource,
             self._seen,
         )
+        if not self._is_first and _BLOCK1 in request.opt:
+            # Only the first response is about the body of the request, too.
+            request = self._request = request.copy(block1=None)
         try:
             response = await resource.render(seen) if given is None else given
-            return await responder.finish(request, resource, seen, response, None)
+            return await responder.finish(request, resource, seen, response, self._key)
         except Exception as problem:
+            return responder.failed(self._pipe, request, problem)
+        except asyncio.CancelledError as problem:
+            if _is_cancelled():
+                raise
             return responder.failed(self._pipe, request, problem)

@@ -10,11 +10,11 @@ RFC 7252 section 6 (the default port of UDP).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
-__all__ = ["ROWS", "Transport", "lookup", "open_transport"]
+__all__ = ["ROWS", "Transport", "check_options", "lookup", "open_transport"]
 
 
 class Transport(NamedTuple):
@@ -85,6 +85,30 @@ def lookup(name: str) -> Transport:
         raise ValueError(f"there is no transport {name!r}; there are {', '.join(ROWS)}") from None
 
 
+def check_options(row: Transport, options: Iterable[str], *, is_server: bool) -> None:
+    """Make sure that a transport can be opened with some options, before any is.
+
+    Args:
+        row: Which one.
+        options: Names of the options that are meant for it.
+        is_server: Whether it is for a context that answers requests.
+
+    Raises:
+        ValueError: The transport can not be used in this role, or an option is not for it.
+    """
+    role = "server" if is_server else "client"
+    if (row.server if is_server else row.client) is None:
+        raise ValueError(f"the transport {row.name!r} can not be used in a {role} context")
+    known = row.server_options if is_server else ()
+    for name in options:
+        if name not in known:
+            there_are = ", ".join(known) or "none"
+            raise ValueError(
+                f"the transport {row.name!r} has no option {name!r} in a {role} context; "
+                f"there are: {there_are}"
+            )
+
+
 async def open_transport(
     row: Transport, manager: Any, log: Any, loop: Any, server: Mapping[str, Any] | None
 ) -> Any:
@@ -96,16 +120,14 @@ async def open_transport(
         log: Logger for it.
         loop: The running event loop.
         server: Options of a server by name (``bind``, ``multicast``), or None for a client.
+            What is not for this transport is left out: a context hands the same to all.
 
     Raises:
-        ValueError: The transport can not be used in this role, or an option is not for it.
         ImportError: What the transport needs is not installed.
         NetworkError: It can not be opened.
     """
     factory = row.client if server is None else row.server
-    if factory is None:
-        role = "client" if server is None else "server"
-        raise ValueError(f"the transport {row.name!r} can not be used in a {role} context")
+    assert factory is not None  # check_options has looked
     cls = getattr(import_module(f"..{row.module}", __name__), row.class_name)
     options = {} if server is None else {n: server[n] for n in row.server_options if n in server}
     arguments = {"tman" if row.kind == "token" else "ctx": manager, "log": log, "loop": loop}
