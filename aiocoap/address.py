@@ -34,6 +34,10 @@ class EndpointAddress:
     """Largest payload in bytes that one message to this peer carries; a multiple of 1024.
     It matters where ``maximum_block_size_exp`` is 7."""
 
+    is_global: bool = False
+    """Whether datagrams said to come from here can have been sent from anywhere: it is False for
+    loopback, link-local and private addresses, and where a connection proves who is there."""
+
     @property
     def hostinfo(self) -> str:
         """Authority component (``host[:port]``) of URIs at this peer.

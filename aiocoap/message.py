@@ -77,6 +77,7 @@ class Message:
         "payload",
         "remote",
         "request",
+        "response_limit",
         "token",
         "transport_tuning",
     )
@@ -91,6 +92,9 @@ class Message:
     request: Message | None
     direction: Direction
     transport_tuning: TransportTuning | None
+    # How many bytes may be sent in return for an incoming message, while its sender has not
+    # proved to be there; None for any number.
+    response_limit: int | None
     # Path segments that sites took off on the way to a resource, still part of the URI.
     _path_prefix: tuple[str, ...]
 
@@ -121,6 +125,7 @@ class Message:
         if transport_tuning is not None and isinstance(transport_tuning, type):
             transport_tuning = transport_tuning()
         self.transport_tuning = transport_tuning
+        self.response_limit = None
         self._path_prefix = ()
         if uri is not None:
             self.set_request_uri(uri)
@@ -169,6 +174,7 @@ class Message:
         new.request = self.request
         new.direction = self.direction
         new.transport_tuning = self.transport_tuning
+        new.response_limit = self.response_limit
         new._path_prefix = self._path_prefix
         return new
 
@@ -242,6 +248,7 @@ class Message:
         self.request = None
         self.direction = _INCOMING
         self.transport_tuning = None
+        self.response_limit = None
         self._path_prefix = ()
         return self
 

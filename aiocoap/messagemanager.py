@@ -11,6 +11,7 @@ RFC 7252 sections 4, 5.2 and 8.
 from __future__ import annotations
 
 import logging
+import os
 from asyncio import get_running_loop
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +24,7 @@ from .address import EndpointAddress
 from .message import Message
 from .numbers.constants import TransportTuning
 from .numbers.types import Type
+from .sansio.addressproof import AddressProof
 from .sansio.reliability import Outgoing, Reliability, State, Verdict, empty
 
 if TYPE_CHECKING:
@@ -82,6 +84,16 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
         self._piggyback = self._heart.piggyback
         self._process_request = token_manager.process_request
         self._send_datagram: Callable[[bytes, EndpointAddress], None] = _discard
+        # What goes down to the transport, if the address it goes to may be somebody else's.
+        self._send_unguarded = self._send_datagram
+        proof: AddressProof | None = getattr(context, "address_proof", None)
+        self._proof = (
+            proof
+            if proof is not None
+            else (AddressProof(os.urandom(16), tuning.AMPLIFICATION_FACTOR))
+        )
+        # Whether all addresses have to be proved or none; None looks at each.
+        self._guards = _guards(tuning.ADDRESS_PROOF)
 
     @property
     def message_interface(self) -> interfaces.MessageInterface:
@@ -97,7 +109,9 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
     @message_interface.setter
     def message_interface(self, message_interface: interfaces.MessageInterface) -> None:
         self._message_interface = message_interface
-        self._send_datagram = message_interface.send_datagram
+        self._send_unguarded = self._send_datagram = message_interface.send_datagram
+        if self._guards is not False:
+            self._send_datagram = self._send_guarded
 
     @property
     def client_credentials(self) -> CredentialsMap:
@@ -121,9 +135,44 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
         try:
             message = Message.decode(datagram, remote)
         except UnparsableMessage as problem:
+            if self._is_guarded(remote):
+                self._proof.receive(remote, len(datagram), self._time())
             self._reject_malformed(datagram, remote, problem)
             return
+        # What the method for this says, without the call: it is asked for every datagram.
+        if remote.is_global if self._guards is None else self._guards:
+            self._take_in_unproven(message, len(datagram), self._time())
         self.dispatch_message(message)
+
+    def _is_guarded(self, remote: EndpointAddress) -> bool:
+        """Whether a peer has to prove its address."""
+        return remote.is_global if self._guards is None else self._guards
+
+    def _take_in_unproven(self, message: Message, size: int, now: float) -> None:
+        """Take note of how much may be sent in return for a message, and of proofs in it.
+
+        RFC 9175 sections 2.3 and 2.4.
+        """
+        remote, proof = message.remote, self._proof
+        assert remote is not None  # incoming messages have one
+        message.response_limit = proof.receive(remote, size, now)
+        if message.response_limit is None:
+            return
+        if 0 < message.code < 32:
+            echo = message.opt.echo
+            if echo is not None and proof.check(remote, echo, now):
+                message.response_limit = None
+        elif self._heart.expects(message):
+            proof.confirm(remote, now)
+
+    def _send_guarded(self, datagram: bytes, remote: EndpointAddress) -> None:
+        """Send a datagram, unless it could be too much for a victim of spoofing."""
+        if (remote.is_global if self._guards is None else self._guards) and not (
+            self._proof.spend(remote, len(datagram), self._time())
+        ):
+            self.log.debug("%s has to prove its address before it is sent more", remote)
+            return
+        self._send_unguarded(datagram, remote)
 
     def _reject_malformed(
         self, datagram: bytes, remote: EndpointAddress, problem: Exception
@@ -221,6 +270,9 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
             if not message.code:
                 return None
             delay = self._prepare_own_message(request)
+        elif self._is_guarded(message.remote):  # type: ignore[arg-type]
+            # Nobody but the application chose to send there.
+            self._proof.confirm(message.remote, self._time())  # type: ignore[arg-type]
         taken = self._heart.send(message, messageerror_monitor, self._time(), delay)
         if type(taken) is bytes:
             self._send_datagram(taken, message.remote)  # type: ignore[arg-type]
@@ -279,7 +331,7 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
         # Handlers may still answer, and requests be cancelled; it does nothing any more.
         self._armed = -_NEVER
         self._receive = _ignore
-        self._send_datagram = _discard
+        self._send_datagram = self._send_unguarded = _discard
         message_interface, self._message_interface = self._message_interface, None
         if message_interface is not None:
             await message_interface.shutdown()
@@ -315,6 +367,18 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
             self.token_manager.dispatch_error(
                 ConRetransmitsExceeded(f"no acknowledgement from {remote.hostinfo}"), remote
             )
+
+
+def _guards(setting: str) -> bool | None:
+    """Return whether all addresses have to be proved, none (False), or it depends (None).
+
+    Raises:
+        ValueError: TransportTuning.ADDRESS_PROOF is something else.
+    """
+    try:
+        return {"global": None, "all": True, "none": False}[setting]
+    except KeyError:
+        raise ValueError(f"ADDRESS_PROOF is 'global', 'all' or 'none', not {setting!r}") from None
 
 
 def _ignore(message: Message, now: float) -> tuple[Verdict, Any]:

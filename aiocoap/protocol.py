@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -32,6 +33,7 @@ from .requester import (
     Request,
 )
 from .responder import Responder, ServerObservation
+from .sansio.addressproof import AddressProof
 from .sansio.matching import RequestTags
 from .tokenmanager import TokenManager
 from .transports.catalog import Transport, check_options, lookup, open_transport
@@ -101,6 +103,10 @@ class Context(interfaces.RequestProvider):
             transport_tuning = transport_tuning()
         self.transport_tuning = transport_tuning or TransportTuning()
         self.request_interfaces: list[interfaces.RequestInterface] = []
+        # Shared by all transports on which a sender's address proves nothing.
+        self.address_proof = AddressProof(
+            os.urandom(16), self.transport_tuning.AMPLIFICATION_FACTOR
+        )
         # What tells uploads apart that a server could mix up.
         self.request_tags = RequestTags()
         self._tasks: set[asyncio.Task[Any]] = set()

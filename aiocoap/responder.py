@@ -32,6 +32,7 @@ from . import error, interfaces
 from .message import Direction, Message, NoResponse
 from .numbers.codes import Code
 from .numbers.optionnumbers import OptionNumber
+from .numbers.types import CON
 from .pipe import Phase, Pipe
 from .sansio.blockwise import Bodies, Uploads, refuse, transfer_key
 from .sansio.observation import Counter
@@ -62,6 +63,9 @@ HANDLED_OPTIONS = frozenset(
 """The critical options of requests that the library or any resource can be taken to act on."""
 
 _is_handled = HANDLED_OPTIONS.__contains__
+
+_USUAL_OPTIONS = 24
+# Size in bytes of the options that come with a block, and the payload marker, at most as a rule.
 
 MAX_TRACEBACKS = 20
 """Number of tracebacks of failed handlers that go to the log in a minute at most."""
@@ -207,6 +211,8 @@ class Responder:
             response = self.failed(pipe, request, problem)
         self._tasks.pop(pipe, None)
         if response is not None:
+            if request.response_limit is not None:
+                response = self._within_limit(request, response)
             pipe.add_response(response, True)
 
     async def _respond(self, pipe: Pipe, request: Message) -> Message | None:
@@ -261,6 +267,8 @@ class Responder:
         remote = request.remote
         assert remote is not None  # incoming messages have one
         exponent = self._exponent
+        if request.response_limit is not None:
+            exponent = min(exponent, _exponent_within(request))
         if exponent < 6:
             return min(exponent, remote.maximum_block_size_exp), 16 << exponent
         # Nothing smaller is configured: what the peer takes is the limit.
@@ -337,7 +345,8 @@ class Responder:
             if _NO_RESPONSE in response.opt:
                 response = response.copy(no_response=None)
         if key is None:
-            if len(response.payload) <= self._whole_size or (
+            is_small = len(response.payload) <= self._whole_size
+            if (is_small and request.response_limit is None) or (
                 not await resource.needs_blockwise_assembly(seen)
             ):
                 return response
@@ -393,6 +402,28 @@ class Responder:
             # The error keeps it, or it came from elsewhere.
             response = response.copy(**_PRISTINE, no_response=None)
         return _with_block1(request, response)
+
+    def _within_limit(self, request: Message, response: Message) -> Message:
+        """Return what may be sent to somebody who could have been made up by another.
+
+        It is the response, or a request for proof: the client repeats its request with the
+        Echo value, which nobody else gets to see.  Where doing it again would be wrong the
+        response stands, and goes out once the client has repeated its message often enough.
+
+        RFC 9175 section 2.4 item 3.
+        """
+        limit = _limit(request)
+        # All but type and Message ID is there, and those have the same size in any message.
+        size = 4 + len(request.token) + len(response.opt.encode()) + len(response.payload)
+        if size + bool(response.payload) <= limit or response.code == Code.EMPTY:
+            return response
+        if not response.code.is_successful() and response.opt.content_format is None:
+            return response.copy(payload=b"")
+        if request.code not in _OBSERVABLE:
+            return response
+        assert request.remote is not None  # incoming messages have one
+        echo = self._context.address_proof.challenge(request.remote, self._loop.time())
+        return Message(code=Code.UNAUTHORIZED, echo=echo)
 
     def _log_failure(self, pipe: Pipe, problem: BaseException) -> None:
         """Log an unexpected exception, unless strangers make it happen all the time."""
@@ -524,6 +555,18 @@ def _check_refused(refused: int, request: Message, site: interfaces.Resource) ->
     )
     if refused:
         raise error.BadOption(f"{OptionNumber(refused)} can not be acted on")
+
+
+def _limit(request: Message) -> int:
+    """Return how many bytes a response may have; an acknowledgement may have gone before it."""
+    assert request.response_limit is not None  # callers have looked
+    return request.response_limit - (4 if request.mtype is CON else 0)
+
+
+def _exponent_within(request: Message) -> int:
+    """Return the exponent of blocks that most likely fit into what may be sent."""
+    room = _limit(request) - _USUAL_OPTIONS - 4 - len(request.token)
+    return max(room.bit_length() - 5, 0) if room > 0 else 0
 
 
 def _asks_for_observation(request: Message) -> bool:

@@ -67,6 +67,15 @@ class TransportTuning:
     DEFAULT_LEISURE: float = 5.0
     """Period in which a response to multicast is sent at a random moment (section 8.2)."""
 
+    AMPLIFICATION_FACTOR: float = 3.0
+    """How many times as many bytes as came in are sent to a datagram's sender at most, until it
+    has proved that it is where it says (RFC 9175 section 2.4 item 3)."""
+
+    ADDRESS_PROOF: str = "global"
+    """Which senders of datagrams have to prove their address before they are sent more than
+    that: ``"global"`` (all but loopback, link-local and private addresses), ``"all"`` or
+    ``"none"``.  Not from an RFC."""
+
     PROBING_RATE: float = 1.0
     """Bytes per second that an endpoint is sent on average while it does not answer, more than 0
     (section 4.7): a non-confirmable request that stays unanswered holds up the next one to the

@@ -277,6 +277,19 @@ class Reliability:
         self.cancel(out, now)
         return _RESPONSE if code else _IGNORE
 
+    def expects(self, message: Message) -> bool:
+        """Whether an acknowledgement or Reset is for a message that is out.
+
+        Only who has received that message can know its ID.
+
+        Args:
+            message: An incoming message, before :meth:`receive` takes it in.
+        """
+        if message.mtype not in (_ACK, _RST):
+            return False
+        peer = self._peers.get(message.remote)  # type: ignore[arg-type]
+        return peer is not None and peer.outgoing is not None and message.mid in peer.outgoing
+
     def accept(self, response: Message, now: float) -> bytes | None:
         """Take note that somebody waited for a RESPONSE.
 

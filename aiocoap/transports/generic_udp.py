@@ -18,7 +18,7 @@ from ..address import EndpointAddress
 from ..interfaces import MessageInterface
 from ..numbers.constants import COAP_PORT
 from ..util import hostportjoin
-from .resolution import delivery_error, split_destination
+from .resolution import delivery_error, is_global_host, split_destination
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -55,7 +55,16 @@ class GenericEndpointAddress(EndpointAddress):
         local: Host and port of the own end, or None where they are not known.
     """
 
-    __slots__ = ("__weakref__", "_hash", "host", "interface", "local", "port", "sockaddr")
+    __slots__ = (
+        "__weakref__",
+        "_hash",
+        "host",
+        "interface",
+        "is_global",
+        "local",
+        "port",
+        "sockaddr",
+    )
 
     scheme = "coap"
     is_multicast = False
@@ -68,6 +77,7 @@ class GenericEndpointAddress(EndpointAddress):
         self.host = host
         self.port = port
         self.sockaddr = sockaddr
+        self.is_global = is_global_host(sockaddr[0])
         self.local: tuple[str, int] | None = None
         self._hash = hash((host, port))
 

@@ -31,6 +31,7 @@ __all__ = [
     "host_of_sockaddr",
     "interface_index",
     "interface_name",
+    "is_global_host",
     "is_multicast_host",
     "plain_host",
     "resolve",
@@ -164,6 +165,39 @@ def is_multicast_host(host: str) -> bool:
         return host.find(":") == 4
     host = plain_host(host)
     return "." in host and ":" not in host and 224 <= int(host.partition(".")[0]) < 240
+
+
+def is_global_host(host: str) -> bool:
+    """Whether datagrams from an address can have been sent from anywhere in the world.
+
+    They can not where routers let no such address pass: loopback, link-local and private
+    networks (RFC 1918, RFC 3927, RFC 4193, RFC 4291).
+
+    >>> [is_global_host(h) for h in ("2001:db8::1", "::ffff:198.51.100.7", "fd00::1", "10.0.0.1")]
+    [True, True, False, False]
+
+    Args:
+        host: An address as the system writes it, perhaps with a zone.
+    """
+    host = plain_host(host.partition("%")[0])
+    try:
+        if ":" in host:
+            packed = socket.inet_pton(socket.AF_INET6, host)
+            return not (
+                host in ("::", "::1") or packed[0] & 0xFE == 0xFC or packed[:2] in _LINK_LOCAL
+            )
+        first, second, _, _ = socket.inet_pton(socket.AF_INET, host)
+    except OSError:
+        # It is no address, so that nothing speaks for it.
+        return True
+    return not (
+        first in (0, 10, 127)
+        or (first, second) in ((169, 254), (192, 168))
+        or (first == 172 and second & 0xF0 == 16)
+    )
+
+
+_LINK_LOCAL = frozenset(bytes((0xFE, second)) for second in range(0x80, 0xC0))
 
 
 def endpoint_of_literal(host: str, port: int) -> Endpoint | None:

@@ -48,6 +48,7 @@ from .resolution import (
     endpoint_of_literal,
     host_of_sockaddr,
     interface_name,
+    is_global_host,
     is_multicast_host,
     plain_host,
     resolve,
@@ -136,6 +137,7 @@ class UDP6EndpointAddress(EndpointAddress):
         "_key",
         "ancillary",
         "interface",
+        "is_global",
         "is_multicast",
         "is_multicast_locally",
         "pktinfo",
@@ -164,6 +166,7 @@ class UDP6EndpointAddress(EndpointAddress):
             self._key = (host, sockaddr[1], sockaddr[3])
         self._hash = hash(self._key)
         self.is_multicast = is_multicast_host(host)
+        self.is_global = not self.is_multicast and is_global_host(host)
         self.is_multicast_locally = False
         self.ancillary = ()
         if pktinfo is not None:

@@ -924,3 +924,18 @@ def test_nstart_has_an_upper_end() -> None:
     for _ in range(8):
         bench.send()
     assert len(bench.outbox()) == 5
+
+
+def test_who_acknowledges_a_message_that_is_out_must_have_received_it() -> None:
+    heart = Reliability(TransportTuning(), lambda: 0.5)
+    remote = Address("[2001:db8::1]", "")
+    request = Message(code=GET, token=b"t")
+    request.remote = remote
+    heart.send(request, None, 0.0)
+    reply = Message(mtype=ACK, code=EMPTY, mid=request.mid)
+    reply.remote = remote
+    assert heart.expects(reply)
+    assert heart.expects(reply.copy(mtype=RST))
+    assert not heart.expects(reply.copy(mtype=CON))
+    assert not heart.expects(reply.copy(mid=request.mid ^ 1))
+    assert not heart.expects(reply.copy(remote=Address("[2001:db8::2]", "")))

@@ -207,3 +207,34 @@ def test_delivery_errors_quote() -> None:
     assert error.__cause__ is cause
     assert error.datagram == b"abc"
     assert resolution.delivery_error(cause, "[::1]").datagram == b""
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["2001:db8::1", "::ffff:198.51.100.7", "198.51.100.7", "172.32.0.1", "100.64.0.1", "a.name"],
+)
+def test_senders_from_anywhere(host: str) -> None:
+    assert resolution.is_global_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "::1",
+        "::",
+        "fe80::1%lo",
+        "febf::1",
+        "fc00::1",
+        "fdff::1",
+        "127.0.0.1",
+        "::ffff:127.3.2.1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.168.1.1",
+        "169.254.1.1",
+        "0.0.0.0",
+    ],
+)
+def test_senders_that_routers_do_not_let_pass(host: str) -> None:
+    assert not resolution.is_global_host(host)
