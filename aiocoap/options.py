@@ -309,6 +309,10 @@ class Options(Values):
         """Whether an option of that number occurs at all, acceptable or not."""
         return number in self._values
 
+    def has_any(self, numbers: frozenset[int]) -> bool:
+        """Whether an option of one of some numbers occurs, acceptable or not."""
+        return not numbers.isdisjoint(self._values)
+
     def raw_items(self) -> list[tuple[int, bytes]]:
         """Return all options as pairs of number and wire value, in the order of the numbers."""
         return [(n, raw_of(o)) for n in sorted(self._values) for o in self._values[n]]

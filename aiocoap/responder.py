@@ -44,6 +44,7 @@ __all__ = ["Responder", "ServerObservation"]
 
 _BLOCK1, _BLOCK2 = int(OptionNumber.BLOCK1), int(OptionNumber.BLOCK2)
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
+_BEYOND_ONE_MESSAGE = frozenset((_BLOCK1, _BLOCK2, _OBSERVE))
 _OBSERVABLE = (Code.GET, Code.FETCH)
 _PROXYING = (int(OptionNumber.PROXY_URI), int(OptionNumber.PROXY_SCHEME))
 
@@ -234,20 +235,24 @@ class Responder:
             await self._hand_over(pipe, seen, resource.render_to_pipe)
             return None
         key: Hashable = None
-        if (_BLOCK1 in opt or _BLOCK2 in opt) and await resource.needs_blockwise_assembly(seen):
-            key = transfer_key(request)
-            whole = self._gather(key, request)
-            if whole.code.is_response():
-                return whole
-            if whole is not request:
-                request = whole
-                resource, seen = site.resolve(whole)
-        if _OBSERVE in opt and _asks_for_observation(request):
-            observation = await self._observe(pipe, request, resource, seen, key)
-            if observation is not None:
-                await observation.run()
-                return None
-        return await self.finish(request, resource, seen, await resource.render(seen), key)
+        if opt.has_any(_BEYOND_ONE_MESSAGE):
+            if (_BLOCK1 in opt or _BLOCK2 in opt) and await resource.needs_blockwise_assembly(seen):
+                key = transfer_key(request)
+                whole = self._gather(key, request)
+                if whole.code.is_response():
+                    return whole
+                if whole is not request:
+                    request = whole
+                    resource, seen = site.resolve(whole)
+            if _OBSERVE in opt and _asks_for_observation(request):
+                observation = await self._observe(pipe, request, resource, seen, key)
+                if observation is not None:
+                    await observation.run()
+                    return None
+        response = _checked(request, resource, await resource.render(seen))
+        if key is None and self._goes_whole(request, response):
+            return response
+        return await self._cut(request, resource, seen, response, key)
 
     async def _hand_over(
         self, pipe: Pipe, seen: Message, render_to_pipe: Callable[[Pipe], Awaitable[None]]
@@ -329,26 +334,28 @@ class Responder:
 
         RFC 7959 section 2, RFC 7967 section 2.
         """
-        if not isinstance(rendered, Message):
-            if rendered is NoResponse:
-                return Message(code=Code.EMPTY)
-            raise TypeError(f"{resource!r} returned a {type(rendered).__name__}, not a Message")
-        response, code = rendered, rendered.code
-        if code is None or not 64 <= code < 192:
-            raise TypeError(f"{resource!r} returned a message that is no response: {response!r}")
-        if response.request is not None or response.mid is not None:
-            # It was sent or received before: the resource keeps it, or passes it on.
-            response = response.copy(**_PRISTINE)
-        if code >= 128 or _NO_RESPONSE in response.opt or _NO_RESPONSE in request.opt:
-            if _is_suppressed(request, response):
-                return Message(code=Code.EMPTY)
-            if _NO_RESPONSE in response.opt:
-                response = response.copy(no_response=None)
+        response = _checked(request, resource, rendered)
+        if key is None and self._goes_whole(request, response):
+            return response
+        return await self._cut(request, resource, seen, response, key)
+
+    def _goes_whole(self, request: Message, response: Message) -> bool:
+        """Whether a response needs no thought of blocks, unless the client asks for them."""
+        return len(response.payload) <= self._whole_size and request.response_limit is None
+
+    async def _cut(
+        self,
+        request: Message,
+        resource: interfaces.Resource,
+        seen: Message,
+        response: Message,
+        key: Hashable,
+    ) -> Message:
+        """Return the block of a response that was asked for, and keep the rest for later."""
+        if response.code == Code.EMPTY:
+            return response
         if key is None:
-            is_small = len(response.payload) <= self._whole_size
-            if (is_small and request.response_limit is None) or (
-                not await resource.needs_blockwise_assembly(seen)
-            ):
+            if not await resource.needs_blockwise_assembly(seen):
                 return response
             key = transfer_key(request)
         exponent, payload_size = self._block_size(request)
@@ -555,6 +562,32 @@ def _check_refused(refused: int, request: Message, site: interfaces.Resource) ->
     )
     if refused:
         raise error.BadOption(f"{OptionNumber(refused)} can not be acted on")
+
+
+def _checked(request: Message, resource: interfaces.Resource, rendered: Any) -> Message:
+    """Return what a resource returned as a message that was never sent, or an empty one.
+
+    Raises:
+        TypeError: It is no response.
+
+    RFC 7967 section 2.
+    """
+    if not isinstance(rendered, Message):
+        if rendered is NoResponse:
+            return Message(code=Code.EMPTY)
+        raise TypeError(f"{resource!r} returned a {type(rendered).__name__}, not a Message")
+    response, code = rendered, rendered.code
+    if code is None or not 64 <= code < 192:
+        raise TypeError(f"{resource!r} returned a message that is no response: {response!r}")
+    if response.request is not None or response.mid is not None:
+        # It was sent or received before: the resource keeps it, or passes it on.
+        response = response.copy(**_PRISTINE)
+    if code >= 128 or _NO_RESPONSE in response.opt or _NO_RESPONSE in request.opt:
+        if _is_suppressed(request, response):
+            return Message(code=Code.EMPTY)
+        if _NO_RESPONSE in response.opt:
+            response = response.copy(no_response=None)
+    return response
 
 
 def _limit(request: Message) -> int:

@@ -482,3 +482,11 @@ def test_objects_do_not_outlive_their_option() -> None:
     opt.add_option(optiontypes.StringOption(11, "a"))
     opt.uri_path = ("b",)
     assert opt.raw_items() == [(11, b"b")]
+
+
+def test_has_any() -> None:
+    opt = Options()
+    opt.uri_path, opt.observe = ("a",), 0
+    assert opt.has_any(frozenset((6, 23)))
+    assert not opt.has_any(frozenset((12, 23)))
+    assert not opt.has_any(frozenset())
