@@ -103,7 +103,10 @@ class Responder:
         self._expiry: asyncio.TimerHandle | None = None
         self._failures = 0
         self._failure_minute = 0.0
+        # From the shutdown on: handlers that it waits for, and those that called it themselves.
         self._is_closed = False
+        self._ending: set[asyncio.Task[None]] = set()
+        self._spared: set[asyncio.Task[Any]] = set()
 
     # Driving
 
@@ -164,6 +167,8 @@ class Responder:
             return
         task = asyncio.current_task()
         assert task is not None  # coroutines are driven by one
+        if task in self._spared:
+            return
         opt = pipe.request.opt
         is_unattended = _NO_RESPONSE in opt and len(self._tasks) < MAX_UNATTENDED
         self._tasks[pipe] = task
@@ -210,7 +215,8 @@ class Responder:
                 self._tasks.pop(pipe, None)
                 raise
             response = self.failed(pipe, request, problem)
-        self._tasks.pop(pipe, None)
+        if self._tasks:
+            self._tasks.pop(pipe, None)
         if response is not None:
             if request.response_limit is not None:
                 response = self._within_limit(request, response)
@@ -405,7 +411,7 @@ class Responder:
             response = Message(code=Code.INTERNAL_SERVER_ERROR)
         if _is_suppressed(request, response):
             return Message(code=Code.EMPTY)
-        if response.request is not None or response.mid is not None or response.opt.no_response:
+        if response.request is not None or response.mid is not None or _NO_RESPONSE in response.opt:
             # The error keeps it, or it came from elsewhere.
             response = response.copy(**_PRISTINE, no_response=None)
         return _with_block1(request, response)
@@ -468,18 +474,27 @@ class Responder:
         return self._counter.next(self._loop.time())
 
     def spare(self, task: asyncio.Task[Any] | None) -> bool:
-        """Let a handler that closes the context go on after that.
+        """Let a handler that closes the context go on meanwhile and after that.
 
         Args:
             task: The present task; it need not be one of a handler.
 
         Returns:
-            Whether it is one.
+            Whether the closing has begun to wait for it, so that it can not wait for that.
         """
+        if task is None or task in self._ending:
+            return task is not None
         pipes = [pipe for pipe, known in self._tasks.items() if known is task]
         for pipe in pipes:
             del self._tasks[pipe]
-        return bool(pipes)
+        # One that has not waited for anything yet is still the runner's.  An eager task factory
+        # lets it run before the runner is known.
+        is_runner = self._is_serving and self._runner in (None, task)
+        if is_runner:
+            self._runner = None
+        if pipes or is_runner:
+            self._spared.add(task)
+        return False
 
     def close(self) -> list[asyncio.Task[None]]:
         """Forget everything, and cancel all work.
@@ -494,6 +509,7 @@ class Responder:
             task.cancel()
         if self._runner is not None:
             tasks.append(self._runner)
+        self._ending.update(tasks)
         self._waiting.clear()
         if self._expiry is not None:
             self._expiry.cancel()
@@ -794,11 +810,16 @@ class ServerObservation(interfaces.ServerObservation):
             # Only the first response is about the body of the request, too.
             request = self._request = request.copy(block1=None)
         try:
-            response = await resource.render(seen) if given is None else given
-            return await responder.finish(request, resource, seen, response, self._key)
+            rendered = await resource.render(seen) if given is None else given
+            response = await responder.finish(request, resource, seen, rendered, self._key)
+            # It is the end even if it is not sent.
+            self._is_last = self._is_last or (not response.code and rendered.code >= 128)
+            return response
         except Exception as problem:
+            self._is_last = True
             return responder.failed(self._pipe, request, problem)
         except asyncio.CancelledError as problem:
             if _is_cancelled():
                 raise
+            self._is_last = True
             return responder.failed(self._pipe, request, problem)

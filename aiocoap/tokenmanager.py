@@ -176,7 +176,12 @@ class _Received(Pipe):
     _stop_earlier: Callable[[], None] | None
 
     def __init__(self, manager: TokenManager, request: Message, key: _Key) -> None:
-        super().__init__(request, manager.log)
+        # What the base class does, without the call: there is one of these for every request.
+        self.request = request
+        self.log = manager.log
+        self._phase = _PREPARING
+        self._callbacks = []
+        self._end_callbacks = []
         self._manager = manager
         # What came in; ``request`` may become what a resource inside of sites sees of it.
         self._origin = request
@@ -197,7 +202,8 @@ class _Received(Pipe):
             self._phase = _ENDED
             del manager.incoming_requests[self.key]
             manager.send_response(self._origin, response)
-            self._run_end_callbacks()
+            if self._end_callbacks:
+                self._run_end_callbacks()
             return
         self._phase = _OPEN
         if not is_last and response.code:

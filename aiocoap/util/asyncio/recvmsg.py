@@ -290,8 +290,13 @@ class RecvmsgSelectorDatagramTransport(asyncio.BaseTransport):
 
     def _uncork(self) -> None:
         corked, self._corked = self._corked, None
+        sendmsg = self._sendmsg
         for item in corked or ():
-            self.sendmsg(*item)
+            data, ancdata, flags, address = item
+            try:
+                sendmsg((data,), ancdata, flags, address)
+            except OSError as exc:
+                self._not_sent(exc, item)
 
     def _not_sent(self, exc: OSError, item: tuple[bytes, Ancillary, int, Any]) -> None:
         """See what can be done about a datagram that the system did not take."""
