@@ -234,13 +234,11 @@ class Context(interfaces.RequestProvider):
         handler that calls it is not cancelled; it can not answer its request any more.  One that
         resists is left behind after SHUTDOWN_TIMEOUT, which the log tells of.
         """
-        is_handler = self._responder.spare(asyncio.current_task())
+        if self._responder.spare(asyncio.current_task()):
+            return
         if self._closing is None:
             self._is_shut_down = True
             self._closing = self.loop.create_task(self._shut_down(), name="shutdown")
-        elif is_handler:
-            # It is among those that the shutdown waits for.
-            return
         await asyncio.shield(self._closing)
 
     async def _shut_down(self) -> None:

@@ -159,7 +159,10 @@ class Responder:
             self._runner = None
             if waiting:
                 self._run(variables)
-        await _go_on(work, waits_for)
+        rest = _go_on(work, waits_for)
+        # What was waited for first may hold a lot, and the handler go on for long.
+        del waits_for
+        await rest
 
     def _keep(self, pipe: Pipe) -> None:
         """Let the present task go on with a request that needs waiting."""
