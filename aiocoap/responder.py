@@ -736,8 +736,7 @@ class ServerObservation(interfaces.ServerObservation):
     def _ended(self) -> None:
         self._responder.stop(self._pipe)
         callback, self._cancellation_callback = self._cancellation_callback, None
-        if callback is None:
-            return
+        assert callback is not None  # it was there before the pipe could end
         try:
             callback()
         except Exception:

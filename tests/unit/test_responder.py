@@ -36,6 +36,7 @@ from aiocoap.numbers.codes import (
     REQUEST_ENTITY_INCOMPLETE,
     REQUEST_ENTITY_TOO_LARGE,
     SERVICE_UNAVAILABLE,
+    UNAUTHORIZED,
     VALID,
     Code,
 )
@@ -145,6 +146,8 @@ class House:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is None:
             self.close()
+        else:
+            self.clock.loop.close()
 
 
 Handler = Callable[[Message], Awaitable[Any]]
@@ -883,6 +886,70 @@ def test_options_refused_are_no_answers_to_groups() -> None:
         assert ask_with(house, 65001, group="[ff02::fd]").response.code == EMPTY
 
 
+class Raw(Resource):
+    """Handles blocks by itself."""
+
+    def __init__(self, payload: bytes = b"raw") -> None:
+        super().__init__()
+        self.payload = payload
+        self.requests: list[Message] = []
+
+    async def needs_blockwise_assembly(self, request: Message) -> bool:
+        return False
+
+    async def render(self, request: Message) -> Message:
+        self.requests.append(request)
+        return Message(code=CONTENT, payload=self.payload)
+
+
+class Raw40(Raw):
+    """One whose responses are not cut."""
+
+    def __init__(self) -> None:
+        super().__init__(bytes(40))
+
+
+# Addresses that may be forged (RFC 9175 section 2.4)
+
+
+def ask_limited(house: House, limit: int, code: Code = GET, **kwargs: Any) -> Message:
+    """Ask from an address that may not be sent more than so many bytes."""
+    asked = house.begin(code, **kwargs)
+    asked.pipe.request.response_limit = limit
+    house.clock.settle()
+    return asked.response
+
+
+@pytest.mark.parametrize(
+    ("resource", "limit"), [(says(Message(code=CONTENT, payload=bytes(40))), 120), (Raw40(), 49)]
+)
+def test_what_fits_is_sent(resource: Resource, limit: int) -> None:
+    with House(resource) as house:
+        assert len(ask_limited(house, limit).payload) == 40
+
+
+def test_a_first_block_is_sent_where_the_whole_does_not_fit() -> None:
+    with House(says(Message(code=CONTENT, payload=bytes(100)))) as house:
+        response = ask_limited(house, 70)
+        assert response.opt.block2 == (0, True, 1)
+        assert len(response.payload) == 32
+
+
+def test_proof_is_asked_for_where_nothing_fits() -> None:
+    with House(Raw40()) as house:
+        response = ask_limited(house, 30)
+        assert response.code == UNAUTHORIZED
+        assert response.opt.echo
+        # What was done must not be done again.
+        assert ask_limited(house, 30, PUT).code == CONTENT
+    with House(says(Message(code=NOT_FOUND, payload=bytes(100)))) as house:
+        response = ask_limited(house, 12)
+        assert response.code == NOT_FOUND
+        assert response.payload == b""
+    with House(says(Message(code=CONTENT, no_response=2, payload=bytes(100)))) as house:
+        assert ask_limited(house, 5).code == EMPTY
+
+
 # Pipes
 
 
@@ -1094,20 +1161,11 @@ def test_a_smaller_block_size_is_configured() -> None:
         assert response.opt.block1 == (0, True, 2)
 
 
-class Raw(Resource):
-    """Handles blocks by itself."""
-
-    def __init__(self, payload: bytes = b"raw") -> None:
-        super().__init__()
-        self.payload = payload
-        self.requests: list[Message] = []
-
-    async def needs_blockwise_assembly(self, request: Message) -> bool:
-        return False
-
-    async def render(self, request: Message) -> Message:
-        self.requests.append(request)
-        return Message(code=CONTENT, payload=self.payload)
+def test_a_smaller_block_size_is_asked_for_with_an_update() -> None:
+    with House(Echo()) as house:
+        response = house.ask(PUT, payload=LARGE[:100], block2=(0, False, 1)).response
+        assert response.opt.block2 == (0, True, 1)
+        assert response.payload == LARGE[:32]
 
 
 def test_a_resource_that_handles_blocks_itself() -> None:
