@@ -205,6 +205,9 @@ class Context(interfaces.RequestProvider):
         rows = [lookup(name) for name in transports]
         for row in rows:
             check_options(row, options.get(row.name) or {}, is_server=server is not None)
+        for name, value in (server or {}).items():
+            if value and not any(name in row.server_options for row in rows):
+                self.log.warning("%s=%r concerns no transport of the context", name, value)
         try:
             for row in rows:
                 merged = None if server is None else {**server, **(options.get(row.name) or {})}
