@@ -26,7 +26,8 @@ check() {
 
 # tests TITLE COMMAND…: as check, and print pytest's summary and what was skipped, and why.
 tests() {
-    check "$@"
+    # What fails is shown whole already.
+    quietly "$@" || { failed+=("$1"); return; }
     printf '%s\n' "$LAST_OUTPUT" | grep -E '^(SKIPPED|=+ .*(passed|failed|error|no tests).* =+$)'
 }
 
@@ -47,6 +48,7 @@ prepare "[dev]"
 
 if [ "$mode" = all ]; then
     debian "Interoperability with libcoap" libcoap3-bin || without "libcoap"
+    debian "Tests in network namespaces" iproute2 procps util-linux || without "network namespaces"
     command -v node >/dev/null || debian "Interoperability with node-coap" nodejs || true
     command -v npm >/dev/null || debian "Interoperability with node-coap" npm || true
     if command -v node >/dev/null && command -v npm >/dev/null; then
