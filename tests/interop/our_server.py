@@ -1,0 +1,86 @@
+"""A server of ours with a resource of each kind: our_server.py PORT."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from aiocoap import Context, Message
+from aiocoap.resource import ObservableResource, Resource, Site, WKCResource
+
+
+class Stored(Resource):
+    content = b"nothing yet"
+
+    async def render_get(self, request: Message) -> Message:
+        return Message(payload=self.content)
+
+    async def render_put(self, request: Message) -> Message:
+        self.content = request.payload
+        return Message()
+
+
+class Methods(Resource):
+    async def render_get(self, request: Message) -> Message:
+        name = "iPATCH" if request.code == 7 else str(request.code)
+        return Message(payload=f"{name} with {len(request.payload)} bytes".encode())
+
+    render_put = render_post = render_delete = render_get
+    render_fetch = render_patch = render_ipatch = render_get
+
+
+class Large(Resource):
+    async def render_get(self, request: Message) -> Message:
+        return Message(payload=b"0123456789" * 2000)
+
+
+class Slow(Resource):
+    async def render_get(self, request: Message) -> Message:
+        await asyncio.sleep(0.5)
+        return Message(payload=b"slow")
+
+
+class Broken(Resource):
+    async def render_get(self, request: Message) -> Message:
+        raise RuntimeError("on purpose")
+
+
+class Counted(ObservableResource):
+    count = 0
+
+    async def render_get(self, request: Message) -> Message:
+        return Message(payload=b"count %d\n" % self.count)
+
+    async def go_on(self) -> None:
+        while True:
+            await asyncio.sleep(0.2)
+            self.count += 1
+            self.updated_state()
+
+
+class Observers(Resource):
+    def __init__(self, counted: Counted) -> None:
+        super().__init__()
+        self.counted = counted
+
+    async def render_get(self, request: Message) -> Message:
+        return Message(payload=b"%d" % len(self.counted.observations))
+
+
+async def main(port: int) -> None:
+    site, counted = Site(), Counted()
+    site.add_resource(["stored"], Stored())
+    site.add_resource(["kept"], Stored())
+    site.add_resource(["methods"], Methods())
+    site.add_resource(["large"], Large())
+    site.add_resource(["slow"], Slow())
+    site.add_resource(["broken"], Broken())
+    site.add_resource(["counted"], counted)
+    site.add_resource(["observers"], Observers(counted))
+    site.add_resource([".well-known", "core"], WKCResource(site.get_resources_as_linkheader))
+    async with await Context.create_server_context(site, bind=(None, port)):
+        await counted.go_on()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1])))
