@@ -33,7 +33,6 @@ class Hasty(TransportTuning):
     """Gives up in no time."""
 
     ACK_TIMEOUT = 0.01
-    ACK_RANDOM_FACTOR = 1.0
     MAX_RETRANSMIT = 2
 
 
