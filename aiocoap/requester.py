@@ -53,7 +53,7 @@ __all__ = [
     "Request",
 ]
 
-_OBSERVE = int(OptionNumber.OBSERVE)
+_OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
 
 
 class ClientObservation:
@@ -399,7 +399,11 @@ class _Delivery:
         observation = self._observer()
         if not self.response.done():
             self.response.set_exception(problem)
-            if observation is not None or isinstance(problem, error.LibraryShutdown):
+            if (
+                observation is not None
+                or isinstance(problem, error.LibraryShutdown)
+                or _NO_RESPONSE in self.request.opt
+            ):
                 # Nobody needs to be told that nobody looked at it.
                 self.response.exception()
         if observation is not None:

@@ -258,7 +258,7 @@ class Responder:
                 if observation is not None:
                     await observation.run()
                     return None
-        response = _checked(request, resource, await resource.render(seen))
+        response = _checked(request, resource, await resource.render(seen), key)
         if key is None and self._goes_whole(request, response):
             return response
         return await self._cut(request, resource, seen, response, key)
@@ -343,7 +343,7 @@ class Responder:
 
         RFC 7959 section 2, RFC 7967 section 2.
         """
-        response = _checked(request, resource, rendered)
+        response = _checked(request, resource, rendered, key)
         if key is None and self._goes_whole(request, response):
             return response
         return await self._cut(request, resource, seen, response, key)
@@ -583,7 +583,9 @@ def _check_refused(refused: int, request: Message, site: interfaces.Resource) ->
         raise error.BadOption(f"{OptionNumber(refused)} can not be acted on")
 
 
-def _checked(request: Message, resource: interfaces.Resource, rendered: Any) -> Message:
+def _checked(
+    request: Message, resource: interfaces.Resource, rendered: Any, key: Hashable
+) -> Message:
     """Return what a resource returned as a message that was never sent, or an empty one.
 
     Raises:
@@ -601,6 +603,9 @@ def _checked(request: Message, resource: interfaces.Resource, rendered: Any) -> 
     if response.request is not None or response.mid is not None:
         # It was sent or received before: the resource keeps it, or passes it on.
         response = response.copy(**_PRISTINE)
+        if key is not None or _BLOCK1 not in request.opt:
+            # That was about the blocks of another request.
+            response.opt.block1 = None
     if code >= 128 or _NO_RESPONSE in response.opt or _NO_RESPONSE in request.opt:
         if _is_suppressed(request, response):
             return Message(code=Code.EMPTY)

@@ -242,6 +242,30 @@ async def test_what_the_resource_takes_is_limited(net: Net) -> None:
         assert response.code == REQUEST_ENTITY_TOO_LARGE
 
 
+async def test_bodies_are_passed_on_in_other_blocks(net: Net) -> None:
+    """A proxy may use another block size on its other side."""
+
+    class Small(TransportTuning):
+        DEFAULT_BLOCK_SIZE_EXP = 3
+
+    class Proxy(Resource):
+        context: Context
+        uri = ""
+
+        async def render_post(self, request: Message) -> Message:
+            return await ask(self.context, POST, self.uri + "/a/body", request.payload)
+
+    proxy, body = Proxy(), os.urandom(3000)
+    async with net.pair(site(Store()), transport_tuning=Small) as (client, uri):
+        proxy.context, proxy.uri = client, uri
+        async with net.pair(site(proxy)) as (asking, front):
+            response = await ask(asking, POST, front + "/a/body", body)
+            assert response.payload == body[::-1]
+            response = await ask(asking, POST, front + "/a/body", body[:500])
+            assert response.payload == body[499::-1]
+            assert response.opt.block1 is None
+
+
 async def test_a_body_that_changes_is_never_mixed(net: Net) -> None:
     class Changing(Resource):
         def __init__(self) -> None:

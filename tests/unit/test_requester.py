@@ -331,6 +331,14 @@ async def test_shutdown_is_no_news_to_who_does_not_listen() -> None:
     # The fixture looks whether anything is said.
 
 
+async def test_silence_is_no_news_to_who_asked_for_it() -> None:
+    network = Network()
+    network.ask(Message(code=GET, no_response=26))
+    (await network.next()).add_exception(error.RequestTimedOut())
+    await network.rest()
+    assert network.is_idle
+
+
 async def test_nothing_is_left_for_the_garbage_collector() -> None:
     network = Network()
     request = network.ask()

@@ -720,6 +720,31 @@ def test_a_response_from_elsewhere_is_passed_on() -> None:
     assert received.remote == Address("origin", "server")
 
 
+@pytest.mark.parametrize(
+    ("assembles", "asked", "answered"),
+    [
+        (True, None, None),
+        (True, (0, False, 2), (0, False, 2)),
+        (False, None, None),
+        (False, (4, False, 2), (9, False, 6)),
+    ],
+)
+def test_blocks_of_another_request_are_not_passed_on(
+    assembles: bool, asked: tuple[int, bool, int] | None, answered: tuple[int, bool, int] | None
+) -> None:
+    received = Message(code=CHANGED, mid=3, block1=(9, False, 6))
+
+    class Forwarder(Resource):
+        async def needs_blockwise_assembly(self, request: Message) -> bool:
+            return assembles
+
+        async def render(self, request: Message) -> Message:
+            return received
+
+    with House(Forwarder()) as house:
+        assert house.ask(PUT, payload=b"x", block1=asked).response.opt.block1 == answered
+
+
 # What is asked of the server that it does not do
 
 
