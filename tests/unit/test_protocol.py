@@ -511,6 +511,9 @@ async def test_the_shutdown_goes_on_if_nobody_waits_for_it() -> None:
 async def test_a_transport_that_fails_to_close() -> None:
     context = await Context.create_client_context(transports=["fake", "fake"])
     request = context.request(Message(code=GET, uri="coap://host/"))
+    OPENED[0].delay = asyncio.get_running_loop().create_future()
+    resolving = context.request(Message(code=GET, uri="coap://other/"))
+    await asyncio.sleep(0)
 
     async def fail() -> None:
         raise ZeroDivisionError
@@ -520,6 +523,7 @@ async def test_a_transport_that_fails_to_close() -> None:
         await context.shutdown()
     assert OPENED[1].is_shut_down
     assert request.response.done()
+    assert resolving.response.done()
     assert len(asyncio.all_tasks()) == 1
 
 
@@ -557,7 +561,7 @@ async def test_requests_that_have_not_left_end_with_the_context(
         await asyncio.sleep(0)
     await context.shutdown()
     with pytest.raises(error.LibraryShutdown):
-        await request.response
+        await asyncio.wait_for(request.response, 5)
     assert is_tidy()
 
 
@@ -589,7 +593,7 @@ async def test_a_request_without_transports_ends_with_the_context(handle_blockwi
     request = context.request(Message(code=GET, uri="coap://host/"), handle_blockwise)
     await context.shutdown()
     with pytest.raises((error.LibraryShutdown, error.NoRequestInterface)):
-        await request.response
+        await asyncio.wait_for(request.response, 5)
     assert is_tidy()
 
 
