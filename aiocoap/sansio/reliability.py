@@ -6,7 +6,7 @@ The room knows no socket, no timer, no future and no request: it is told of mess
 the time, and tells what to do.
 
 RFC 7252 section 4 (all of it), section 5.2.1 to 5.2.3 (piggybacked, separate and
-non-confirmable responses), section 8 (multicast).
+non-confirmable responses), section 8 (multicast); RFC 7641 section 4.5 (notifications).
 
 Outgoing messages (:class:`Outgoing`)::
 
@@ -17,6 +17,14 @@ Outgoing messages (:class:`Outgoing`)::
        |           |    |-|                          (timeout: sent again)
        |           |------|---->       given up      (after MAX_TRANSMIT_WAIT)
        '-----------'----------->       cancelled     (its owner lost interest)
+
+A notification can have a successor while it is out (:meth:`Reliability.notify`)::
+
+    queued ---> queued       what waits is the newer one, in the same place
+    in flight ---> superseded ----> queued     (ACK: the newer one is next)
+                       |    '---> in flight  (timeout: the newer one is sent, with a new Message
+                       |                      ID, and with attempts and timing of the older)
+                       '--------> done       (RST, or that was the last attempt)
 
 A message is queued while NSTART others to the same endpoint are outstanding (section 4.7): a
 confirmable one until it is acknowledged or reset, a non-confirmable request until it is answered
@@ -30,8 +38,8 @@ What strangers can make grow, and what happens at the bound:
 - What is remembered has its own bounds, see :mod:`.deduplication` and :mod:`.endpoints`.
 - Messages that wait for something (MAX_WAITING, MAX_QUEUED_RESPONSES to one endpoint): responses
   are sent non-confirmable, and those to multicast requests not at all.
-- Non-confirmable messages whose Reset somebody wants to hear of (MAX_LISTENING): that of the
-  oldest goes unheard.
+- Non-confirmable messages whose Reset somebody wants to hear of, and notifications that others
+  took the place of (MAX_LISTENING of each): that of the oldest goes unheard.
 """
 
 from __future__ import annotations
@@ -49,6 +57,7 @@ from ..numbers.types import Type
 from .deadlines import Deadlines
 from .deduplication import Deduplication, Incoming
 from .endpoints import SWEEP_SLACK, Endpoints, Peer
+from .observation import is_notification
 
 __all__ = ["Outgoing", "Reliability", "State", "Verdict", "empty"]
 
@@ -62,7 +71,8 @@ MAX_QUEUED_RESPONSES = 64
 non-confirmable: it is the peer who decides how many there are."""
 
 MAX_LISTENING = 16_384
-"""Number of non-confirmable messages whose Reset is listened for at most."""
+"""Number of non-confirmable messages whose Reset is listened for at most, and of superseded
+notifications."""
 
 _LATENESS = 1.0
 # Seconds by which a retransmission may be late without being left out (section 4.2 makes no
@@ -94,9 +104,11 @@ class State(IntEnum):
     QUEUED = 1
     IN_FLIGHT = 2
     DONE = 3
+    SUPERSEDED = 4
+    """In flight, but what will be sent the next time is newer."""
 
 
-_DELAYED, _QUEUED, _IN_FLIGHT, _DONE = State
+_DELAYED, _QUEUED, _IN_FLIGHT, _DONE, _SUPERSEDED = State
 
 
 class Outgoing:
@@ -126,7 +138,7 @@ class Outgoing:
         monitor: Any,
     ) -> None:
         self._peer = peer
-        # Only until it is sent for the first time.
+        # Only until it is sent for the first time; afterwards, what is to take its place.
         self.message: Message | None = message
         self.mid = -1
         self.datagram = b""
@@ -177,6 +189,7 @@ class Reliability:
         "_listening",
         "_peers",
         "_random",
+        "_superseded",
         "_timers",
         "endpoints",
         "max_listening",
@@ -199,6 +212,9 @@ class Reliability:
         self._peers = self.endpoints.known
         self._timers: Deadlines[Outgoing] = Deadlines()
         self._listening: OrderedDict[Outgoing, None] = OrderedDict()
+        # Notifications that others took the place of, by endpoint and Message ID, with when to
+        # forget them.
+        self._superseded: OrderedDict[int, tuple[float, Outgoing]] = OrderedDict()
 
     # Incoming
 
@@ -266,7 +282,7 @@ class Reliability:
             return _IGNORE
         out = peer.outgoing.get(message.mid)  # type: ignore[arg-type]
         if out is None:
-            return _IGNORE
+            return self._receive_late_reply(peer, message, now)
         if message.mtype is _RST:
             monitor = out.monitor
             self.cancel(out, now)
@@ -276,6 +292,34 @@ class Reliability:
             return _IGNORE
         self.cancel(out, now)
         return _RESPONSE if code else _IGNORE
+
+    def _receive_late_reply(self, peer: Peer, message: Message, now: float) -> tuple[Verdict, Any]:
+        """Take in an ACK or RST for a notification that has a successor.
+
+        A Reset is about the observation, whichever notification it came for.  An
+        acknowledgement makes way for the successor, or tells at least that the client is there.
+
+        RFC 7641 section 4.5.2.
+        """
+        mid: int = message.mid  # type: ignore[assignment]
+        out = peer.outgoing.get(~mid)  # type: ignore[union-attr]
+        is_latest = out is not None
+        if out is None:
+            _, out = self._superseded.pop(peer.base + mid, (0.0, None))
+            if out is None or out.state is _DONE:
+                return _IGNORE
+        if message.mtype is _RST:
+            monitor = out.monitor
+            self.cancel(out, now)
+            return (Verdict.RESET, monitor)
+        if is_latest:
+            self._make_way(out, now)
+        elif out.confirmable and out.state is not _QUEUED:
+            # It counts as an answer to none of those that came after, but ends the doubts.
+            self._timers.discard(out)
+            out.sent = now
+            self._begin_attempts(out, now)
+        return _IGNORE
 
     def expects(self, message: Message) -> bool:
         """Whether an acknowledgement or Reset is for a message that is out.
@@ -288,7 +332,9 @@ class Reliability:
         if message.mtype not in (_ACK, _RST):
             return False
         peer = self._peers.get(message.remote)  # type: ignore[arg-type]
-        return peer is not None and peer.outgoing is not None and message.mid in peer.outgoing
+        if peer is None or peer.outgoing is None or message.mid is None:
+            return False
+        return message.mid in peer.outgoing or ~message.mid in peer.outgoing
 
     def accept(self, response: Message, now: float) -> bytes | None:
         """Take note that somebody waited for a RESPONSE.
@@ -321,10 +367,13 @@ class Reliability:
         Returns:
             The datagram to send, or None where the message is rejected by silence.
 
-        RFC 7252 sections 4.2 and 4.3 (only confirmable ones are answered), 8.1 (none of those
-        that came by multicast).
+        RFC 7252 sections 4.2 and 4.3 (confirmable ones are answered), 8.1 (none of those that
+        came by multicast), RFC 7641 section 3.6.
         """
-        if message.mtype is not _CON or message.remote.is_multicast_locally:  # type: ignore[union-attr]
+        # A server learns from this alone that an observation was forgotten, and might well send
+        # nothing but non-confirmable notifications for a day.
+        is_answered = message.mtype is _CON or (message.mtype is _NON and is_notification(message))
+        if not is_answered or message.remote.is_multicast_locally:  # type: ignore[union-attr]
             return None
         return empty(_RST, message.mid)  # type: ignore[arg-type]
 
@@ -442,23 +491,126 @@ class Reliability:
         elif mtype is _NON and is_response:
             self._start(out, now)
         elif peer.queue or peer.outstanding >= min(tuning.NSTART, self.max_waiting):
-            self._encode_early(out)
-            if peer.queue is None:
-                peer.queue = OrderedDict()
-            peer.queue[out] = None
+            self._queue(out)
         else:
             self._start(out, now, True)
         return out
 
+    def _queue(self, out: Outgoing) -> None:
+        """Let a message wait for one of the NSTART places."""
+        self._encode_early(out)
+        out.state = _QUEUED
+        peer = out._peer
+        if peer.queue is None:
+            peer.queue = OrderedDict()
+        peer.queue[out] = None
+
     def _encode_early(self, out: Outgoing) -> None:
         """Encode a message that has no Message ID yet, so that failures have somebody to go to."""
-        message = out.message
-        assert message is not None  # it was not sent yet
-        message.mid = 0
-        try:
-            out.datagram = message.encode()
-        finally:
-            message.mid = None
+        assert out.message is not None  # it was not sent yet
+        out.datagram = _encoded_early(out.message)
+
+    def notify(
+        self, message: Message, monitor: Any, now: float, former: Outgoing | None = None
+    ) -> Outgoing:
+        """Take on a notification, which takes the place of the one before.
+
+        While a confirmable one is out, no other is sent: the newest waits for the time when
+        that is acknowledged, or would be sent again.  It is confirmable, too.
+
+        Args:
+            message: A response, encodable but for type and Message ID.
+            monitor: Comes back when the peer rejects this notification or one before.
+            now: Monotonic seconds.
+            former: What the last call for the same observation returned, or :meth:`send`.
+
+        Returns:
+            The handle for :meth:`cancel` and for the next call; it may be the former one.
+
+        Raises:
+            ValueError: The message can not be encoded; nothing has changed then.
+
+        RFC 7641 sections 4.5, 4.5.1 and 4.5.2.
+        """
+        tuning = message.transport_tuning or self.tuning
+        mtype = message.mtype
+        if mtype is not _CON and mtype is not _NON:
+            mtype = self._choose_type(message, tuning)
+        if former is not None and former.state is not _DONE:
+            if former.confirmable and former.state is not _DELAYED:
+                return self._supersede(former, message, monitor)
+            if former.state is _IN_FLIGHT:
+                self._remember_superseded(former, now)
+            self.cancel(former, now)
+        remote = message.remote
+        assert remote is not None  # only resolved messages come down here
+        peer = self._peers.get(remote) or self._meet(remote, now)
+        peer.used = now
+        if mtype is _CON and self._is_overloaded(peer):
+            mtype = _NON
+        message.mtype = mtype
+        if former is None:
+            out = Outgoing(peer, message, tuning, monitor)
+        else:
+            out = former
+            out._peer, out.message, out.tuning, out.monitor = peer, message, tuning, monitor
+            out.confirmable = mtype is _CON
+        if mtype is _NON:
+            out.datagram = b""
+            self._start(out, now)
+        elif peer.queue or peer.outstanding >= min(tuning.NSTART, self.max_waiting):
+            self._queue(out)
+        else:
+            out.datagram = b""
+            self._start(out, now, True)
+        return out
+
+    def _supersede(self, out: Outgoing, message: Message, monitor: Any) -> Outgoing:
+        """Let a message take the place of a confirmable one that is queued or in flight."""
+        message.mtype = _CON
+        out.datagram = _encoded_early(message)
+        out.message, out.monitor = message, monitor
+        if out.state is _IN_FLIGHT:
+            out.state = _SUPERSEDED
+            outgoing = out._peer.outgoing
+            assert outgoing is not None  # it is in there
+            outgoing[~out.mid] = outgoing.pop(out.mid)
+        return out
+
+    def _make_way(self, out: Outgoing, now: float) -> None:
+        """Queue the successor of a notification that was acknowledged."""
+        peer = out._peer
+        self._timers.discard(out)
+        del peer.outgoing[~out.mid]  # type: ignore[union-attr]
+        out.state = _QUEUED
+        if peer.queue is None:
+            peer.queue = OrderedDict()
+        peer.queue[out] = None
+        self._leave(out, now)
+
+    def _send_successor(self, out: Outgoing, now: float) -> None:
+        """Have the newer notification in flight instead of a superseded one.
+
+        RFC 7641 section 4.5.2, step 4.
+        """
+        peer, message = out._peer, out.message
+        assert peer.outgoing is not None  # it is in there
+        assert message is not None  # that is what superseded means
+        self._remember_superseded(out, now)
+        del peer.outgoing[~out.mid]
+        message.mid = out.mid = mid = peer.take_mid(self._random)
+        out.datagram = _with_mid(out.datagram, mid)
+        out.message = None
+        out.state = _IN_FLIGHT
+        peer.outgoing[mid] = out
+
+    def _remember_superseded(self, out: Outgoing, now: float) -> None:
+        """Go on to listen for a Reset of a notification whose Message ID is given up."""
+        superseded = self._superseded
+        superseded[out._peer.base + out.mid] = (now + self.tuning.NON_LIFETIME, out)
+        if len(superseded) > self.max_listening:
+            superseded.popitem(last=False)
+        self._wake_by(now + self.tuning.NON_LIFETIME + SWEEP_SLACK)
 
     def _choose_type(self, message: Message, tuning: TransportTuning) -> Type:
         """Return the type of a message that has none.
@@ -498,7 +650,7 @@ class Reliability:
         assert message is not None  # it was not sent yet
         message.mid = out.mid = mid = peer.take_mid(self._random)
         if out.datagram:
-            out.datagram = b"%b%b%b" % (out.datagram[:2], mid.to_bytes(2, "big"), out.datagram[4:])
+            out.datagram = _with_mid(out.datagram, mid)
         else:
             out.datagram = message.encode()
         out.message = None
@@ -511,14 +663,11 @@ class Reliability:
             peer.outgoing = {}
         peer.outgoing[out.mid] = out
         self.outbox.append((out.datagram, peer.remote))
-        first_timeout = tuning.ACK_TIMEOUT * tuning.ACK_RANDOM_FACTOR
         if out.confirmable:
-            out.remaining = tuning.MAX_RETRANSMIT
-            # Evenly between ACK_TIMEOUT and the above.
-            out.timeout = tuning.ACK_TIMEOUT + self._random() * (first_timeout - tuning.ACK_TIMEOUT)
-            self._wait(out, now + out.timeout)
+            self._begin_attempts(out, now)
             return
         if out._counted:
+            first_timeout = tuning.ACK_TIMEOUT * tuning.ACK_RANDOM_FACTOR
             # Section 4.7 leaves open for how long a response is expected, as long as a silent
             # endpoint gets no more than PROBING_RATE.
             self._wait(out, now + max(first_timeout, len(out.datagram) / tuning.PROBING_RATE))
@@ -527,6 +676,15 @@ class Reliability:
         elif not out._counted:
             # It had its leisure, and that was all.
             self.cancel(out, now)
+
+    def _begin_attempts(self, out: Outgoing, now: float) -> None:
+        """Initialize timeout and retransmission counter (section 4.2)."""
+        tuning = out.tuning
+        first_timeout = tuning.ACK_TIMEOUT * tuning.ACK_RANDOM_FACTOR
+        out.remaining = tuning.MAX_RETRANSMIT
+        # Evenly between ACK_TIMEOUT and the above.
+        out.timeout = tuning.ACK_TIMEOUT + self._random() * (first_timeout - tuning.ACK_TIMEOUT)
+        self._wait(out, now + out.timeout)
 
     def _listen(self, out: Outgoing) -> None:
         """Wait for a Reset of a message that is not sent again."""
@@ -565,6 +723,10 @@ class Reliability:
         if state is _IN_FLIGHT:
             del peer.outgoing[out.mid]  # type: ignore[union-attr]
             self._listening.pop(out, None)
+            self._leave(out, now)
+            peer.used = now
+        elif state is _SUPERSEDED:
+            del peer.outgoing[~out.mid]  # type: ignore[union-attr]
             self._leave(out, now)
             peer.used = now
 
@@ -648,6 +810,9 @@ class Reliability:
             if oldest.sent + self.tuning.NON_LIFETIME > now:
                 break
             self.cancel(oldest, now)
+        superseded = self._superseded
+        while superseded and next(iter(superseded.values()))[0] <= now:
+            superseded.popitem(last=False)
         self.memory.forget_oldest(now)
         if now >= self.endpoints.sweep_due:
             self.endpoints.sweep(now, self.memory.lifetime)
@@ -665,6 +830,8 @@ class Reliability:
         out.remaining -= 1
         out.timeout *= 2
         if now <= out.sent + tuning.MAX_TRANSMIT_SPAN + _LATENESS:
+            if out.state is _SUPERSEDED:
+                self._send_successor(out, now)
             self.outbox.append((out.datagram, out.remote))
             self._wait(out, now + out.timeout)
         else:
@@ -686,11 +853,14 @@ class Reliability:
         if self._listening:
             oldest = next(iter(self._listening))
             self._wake_by(oldest.sent + self.tuning.NON_LIFETIME + SWEEP_SLACK)
+        if self._superseded:
+            self._wake_by(next(iter(self._superseded.values()))[0] + SWEEP_SLACK)
 
     def is_idle(self) -> bool:
         """Whether nothing is remembered, waited for or to be sent."""
         return (
-            not (self._peers or self._timers or self._listening or self.outbox)
+            not (self._peers or self._timers or self._listening or self._superseded)
+            and not self.outbox
             and self.memory.is_empty()
         )
 
@@ -708,6 +878,20 @@ def empty(mtype: Type, mid: int) -> bytes:
     RFC 7252 section 4.1.
     """
     return bytes((0x40 | mtype << 4, 0, mid >> 8, mid & 255))
+
+
+def _with_mid(datagram: bytes, mid: int) -> bytes:
+    """Return a datagram with another Message ID."""
+    return b"%b%b%b" % (datagram[:2], mid.to_bytes(2, "big"), datagram[4:])
+
+
+def _encoded_early(message: Message) -> bytes:
+    """Return the datagram of a message that has no Message ID yet."""
+    message.mid = 0
+    try:
+        return message.encode()
+    finally:
+        message.mid = None
 
 
 _REPLY = Verdict.REPLY

@@ -8,7 +8,7 @@ import pytest
 
 from aiocoap.error import ConToMulticast
 from aiocoap.message import Message
-from aiocoap.numbers.codes import CHANGED, CODES, CONTENT, EMPTY, GET, PING, POST
+from aiocoap.numbers.codes import CHANGED, CODES, CONTENT, EMPTY, GET, NOT_FOUND, PING, POST
 from aiocoap.numbers.constants import Reliable, TransportTuning, Unreliable
 from aiocoap.numbers.types import ACK, CON, NON, RST, Type
 from aiocoap.sansio import reliability
@@ -647,6 +647,28 @@ def test_a_response_that_nobody_waits_for_is_rejected(mtype: Type, reply: bytes 
         if mtype is not ACK:
             assert bench.heart.receive(message, bench.now) == RESPONDED
         assert bench.heart.refuse(message) == reply
+    assert bench.heart.is_idle()
+
+
+@pytest.mark.parametrize(
+    ("mtype", "code", "remote", "reply"),
+    [
+        (CON, CONTENT, THERE, empty(RST, 9)),
+        (NON, CONTENT, THERE, empty(RST, 9)),
+        # It ends by itself, whatever it says.
+        (NON, NOT_FOUND, THERE, None),
+        (NON, CONTENT, BY_GROUP, None),
+        (ACK, CONTENT, THERE, None),
+    ],
+)
+def test_notifications_of_forgotten_observations_are_reset(
+    mtype: Type, code: int, remote: Address, reply: bytes | None
+) -> None:
+    # RFC 7641 section 3.6: the only word that the server gets of the end.
+    message = Message(mtype=mtype, code=code, mid=9, observe=3)
+    message.remote = remote
+    bench = Bench()
+    assert bench.heart.refuse(message) == reply
     assert bench.heart.is_idle()
 
 
