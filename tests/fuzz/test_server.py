@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -159,16 +161,21 @@ class Impatient(TransportTuning):
     MAX_RETRANSMIT = 1
 
 
-async def test_damaged_datagrams(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    troubles: list[object] = []
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda loop, context: troubles.append(context))
-    context = await Context.create_server_context(
-        site(), bind=("127.0.0.1", 0), transport_tuning=Impatient
+@contextlib.asynccontextmanager
+async def asking(context: Context) -> AsyncIterator[Asker]:
+    """Give somebody who asks a context over a socket."""
+    transport, asker = await asyncio.get_running_loop().create_datagram_endpoint(
+        Asker, remote_addr=context.bound_addresses[0]
     )
+    try:
+        yield asker
+    finally:
+        transport.close()
+
+
+async def storm(context: Context, asker: Asker) -> None:
+    """Send everything, and see in between that the server goes on."""
     (_, port) = context.bound_addresses[0]
-    _, asker = await loop.create_datagram_endpoint(Asker, remote_addr=("127.0.0.1", port))
     manager = context.request_interfaces[0].token_interface  # type: ignore[attr-defined]
     interface = manager.message_interface
     peers = [
@@ -194,9 +201,18 @@ async def test_damaged_datagrams(caplog: pytest.LogCaptureFixture) -> None:
         sock.close()
     await check(asker)
     assert resident() - before < MAX_GROWTH
-    assert asker.transport is not None
-    asker.transport.close()
-    await context.shutdown()
+
+
+async def test_damaged_datagrams(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    troubles: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: troubles.append(context))
+    context = await Context.create_server_context(
+        site(), bind=("127.0.0.1", 0), transport_tuning=Impatient
+    )
+    async with context, asking(context) as asker:
+        await storm(context, asker)
     assert troubles == []
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) <= MAX_LINES
