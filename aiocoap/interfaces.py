@@ -21,6 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from ._faults import Error
 from .address import EndpointAddress
 from .message import Message
 from .pipe import Pipe
@@ -178,6 +179,54 @@ class TokenInterface(ABC):
             ValueError: The message can not be encoded.
         """
 
+    def ping(self, remote: EndpointAddress, pong: Callable[[], None]) -> Callable[[], None] | None:
+        """Ask an endpoint for a sign of life, reliably.
+
+        Args:
+            remote: An address of this interface.
+            pong: Called at most once, when it has given one.  That it gave none is told by
+                ``dispatch_error``.
+
+        Returns:
+            A function to call when the answer is not waited for any more, or None where there
+            is nothing to stop.
+
+        Raises:
+            Error: There is no way to ask; it is so unless an interface says otherwise.
+        """
+        raise Error("endpoints of this transport can not be pinged")
+
+    def send_notification(
+        self,
+        message: Message,
+        messageerror_monitor: Callable[[], None] | None,
+        former: Callable[[], None] | None,
+        *,
+        is_confirmable: bool = False,
+    ) -> Callable[[], None] | None:
+        """Send a response after the first one, in place of the one before.
+
+        Args:
+            message: As for :meth:`send_message`.
+            messageerror_monitor: Called when the peer rejects this message or one before.
+            former: What this method or :meth:`send_message` returned for the response before.
+            is_confirmable: Whether the peer has to confirm the message, where it could be sent
+                in a way that does not ask for that.
+
+        Returns:
+            A function to call when the message need not be sent (again) any more, or None
+            where there is nothing to stop; whatever the former one would have stopped is
+            settled.
+
+        Raises:
+            ValueError: The message can not be encoded.
+
+        RFC 7641 section 4.5.
+        """
+        if former is not None:
+            former()
+        return self.send_message(message, messageerror_monitor)
+
     @abstractmethod
     def owns(self, remote: EndpointAddress) -> bool:
         """Whether an address is one of this interface's."""
@@ -263,6 +312,18 @@ class RequestInterface(ABC):
         Args:
             request: A pipe; the remote of its request has been filled in by this interface.
         """
+
+    async def ping(self, remote: EndpointAddress) -> None:
+        """Ask an endpoint for a sign of life, and wait for it.
+
+        Args:
+            remote: An address of this interface.
+
+        Raises:
+            Error: There was none, or there is no way to ask; the latter is so unless an
+                interface says otherwise.
+        """
+        raise Error("endpoints of this transport can not be pinged")
 
     @abstractmethod
     async def fill_or_recognize_remote(self, message: Message) -> bool:

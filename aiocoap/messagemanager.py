@@ -22,6 +22,7 @@ from . import interfaces
 from ._faults import ConRetransmitsExceeded, UnparsableMessage
 from .address import EndpointAddress
 from .message import Message
+from .numbers.codes import Code
 from .numbers.constants import TransportTuning
 from .numbers.types import Type
 from .sansio.addressproof import AddressProof
@@ -278,6 +279,57 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
             self._send_datagram(taken, message.remote)  # type: ignore[arg-type]
         self._follow_up()
         return partial(self._cancel, taken) if type(taken) is Outgoing else None
+
+    def ping(self, remote: EndpointAddress, pong: Callable[[], None]) -> Callable[[], None] | None:
+        """Send an empty confirmable message: an endpoint that is there rejects it.
+
+        Args:
+            remote: An address of the transport.
+            pong: Called at most once, when the Reset comes.
+
+        Returns:
+            A function to call when it is not waited for any more.
+
+        Raises:
+            ConToMulticast: It is the address of a group.
+
+        RFC 7252 section 4.3.
+        """
+        message = Message(code=Code.EMPTY, mtype=Type.CON)
+        message.remote = remote
+        return self.send_message(message, pong)
+
+    def send_notification(
+        self,
+        message: Message,
+        messageerror_monitor: Callable[[], None] | None,
+        former: Callable[[], None] | None,
+        *,
+        is_confirmable: bool = False,
+    ) -> Callable[[], None] | None:
+        """Send a response after the first one, in place of the one before.
+
+        Args:
+            message: As for :meth:`send_message`.
+            messageerror_monitor: Called when the peer rejects this message or one before.
+            former: What this method or :meth:`send_message` returned for the response before.
+            is_confirmable: Whether it is to be confirmable, whatever else speaks against it.
+
+        Returns:
+            A function to call when the message need not be sent (again) any more.
+
+        Raises:
+            ValueError: The message can not be encoded.
+
+        RFC 7641 section 4.5.
+        """
+        if is_confirmable:
+            message.mtype = Type.CON
+        # It is one of ours.
+        out: Outgoing | None = None if former is None else former.args[0]  # type: ignore[attr-defined]
+        taken = self._heart.notify(message, messageerror_monitor, self._time(), out)
+        self._follow_up()
+        return former if taken is out else partial(self._cancel, taken)
 
     def _prepare_own_message(self, request: Message) -> float:
         """Acknowledge the request of a response that is not piggybacked, if need be.

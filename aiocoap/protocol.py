@@ -22,6 +22,7 @@ from . import defaults, error, interfaces
 from .credentials import CredentialsMap
 from .message import Message
 from .messagemanager import MessageManager
+from .numbers.codes import EMPTY
 from .numbers.constants import SHUTDOWN_TIMEOUT, TransportTuning
 from .numbers.types import CON
 from .pipe import Pipe
@@ -301,6 +302,32 @@ class Context(interfaces.RequestProvider):
             interface.request(pipe)
         except Exception as problem:
             pipe.add_exception(problem)
+
+    async def ping(self, uri: str) -> float:
+        """Ask an endpoint for a sign of life, without a request: the CoAP ping (unstable).
+
+        Args:
+            uri: Any URI there; only scheme, host and port matter.
+
+        Returns:
+            Seconds from the question to the answer.
+
+        Raises:
+            IncompleteUrlError: The URI has no scheme or host.
+            MalformedUrlError: It is no URI.
+            ConToMulticast: It is the address of a group.
+            Error: There is no answer, or no way to ask.
+
+        RFC 7252 section 4.3.
+        """
+        if self._is_shut_down:
+            raise error.LibraryShutdown
+        probe = Message(code=EMPTY, mtype=CON, uri=uri)
+        interface = await self.find_remote_and_interface(probe)
+        assert probe.remote is not None  # it has been found
+        began = self.loop.time()
+        await interface.ping(probe.remote)
+        return self.loop.time() - began
 
     async def find_remote_and_interface(self, message: Message) -> interfaces.RequestInterface:
         """Resolve where a request goes; its ``remote`` is filled in.

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from aiocoap import interfaces
+from aiocoap import error, interfaces
 from aiocoap.address import EndpointAddress
 from aiocoap.message import Message
 from aiocoap.numbers.codes import GET
@@ -82,6 +82,13 @@ def test_interfaces_find_nothing_at_once_unless_they_say_so() -> None:
     assert Datagrams().determine_remote_now(message) is None
     assert Tokens(EndpointAddress()).resolve_now(message) is None
     assert Requests().fill_or_recognize_remote_now(message) is False
+
+
+def test_interfaces_have_no_ping_unless_they_say_so() -> None:
+    with pytest.raises(error.Error, match="can not be pinged"):
+        Tokens(None).ping(EndpointAddress(), lambda: None)
+    with pytest.raises(error.Error, match="can not be pinged"):
+        asyncio.run(Requests().ping(EndpointAddress()))
 
 
 def test_addresses_are_recognized_or_filled_in() -> None:

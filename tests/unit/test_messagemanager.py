@@ -324,6 +324,43 @@ def test_an_unreachable_endpoint_is_told_of_at_once(bench: Bench) -> None:
     assert len(bench.take()) == 1
 
 
+# Pings
+
+
+def test_a_ping_is_answered_by_a_reset(bench: Bench) -> None:
+    pongs: list[str] = []
+    bench.manager.ping(bench.remote, lambda: pongs.append("pong"))
+    [ping] = bench.messages()
+    assert (ping.mtype, ping.code, ping.encode()[4:]) == (CON, EMPTY, b"")
+    # It is as reliable as everything that is confirmable.
+    bench.clock.advance(3)
+    assert [again.mid for again in bench.messages()] == [ping.mid]
+    reset = Message(mtype=RST, code=EMPTY, mid=ping.mid).encode()
+    bench.hear(reset)
+    bench.hear(reset)
+    assert pongs == ["pong"]
+    bench.clock.advance(300)
+    assert bench.take() == []
+    assert bench.floor.errors == []
+
+
+def test_a_ping_can_be_stopped(bench: Bench) -> None:
+    stop = bench.manager.ping(bench.remote, pytest.fail)
+    [ping] = bench.messages()
+    assert stop is not None
+    stop()
+    bench.hear(Message(mtype=RST, code=EMPTY, mid=ping.mid).encode())
+    bench.clock.advance(300)
+    assert bench.take() == []
+    assert bench.floor.errors == []
+
+
+def test_groups_are_not_pinged(bench: Bench) -> None:
+    with pytest.raises(error.ConToMulticast):
+        bench.manager.ping(Address(GROUP, LOCAL), pytest.fail)
+    assert bench.take() == []
+
+
 # The timer
 
 

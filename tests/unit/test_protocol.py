@@ -26,7 +26,7 @@ from aiocoap.pipe import Pipe
 from aiocoap.protocol import Context
 from aiocoap.resource import Resource, Site
 from aiocoap.transports import catalog
-from tests.harness import Address
+from tests.harness import Address, Pair
 
 OPENED: list[Fake] = []
 """All transports that were opened in the test."""
@@ -608,6 +608,41 @@ async def test_who_waits_learns_of_the_shutdown_at_once() -> None:
     await context.shutdown()
     with pytest.raises(error.LibraryShutdown):
         await task
+
+
+# Pings
+
+
+def test_a_ping_between_contexts() -> None:
+    with Pair(Site()) as pair:
+        pinging = pair.clock.loop.create_task(pair.client.context.ping(f"coap://{pair.SERVER}/a?b"))
+        pair.clock.settle()
+        pair.clock.advance(0.25)
+        ping = pair.drop()
+        assert ping.raw[:2] == b"\x40\x00"
+        assert len(ping.raw) == 4
+        pair.server.receive(ping.raw, pair.CLIENT)
+        pair.settle()
+        assert pinging.result() == pytest.approx(0.25)
+
+
+def test_a_ping_that_is_not_answered() -> None:
+    with Pair(Site()) as pair, pytest.raises(error.ConRetransmitsExceeded):
+        pair.clock.run(pair.client.context.ping("coap://[2001:db8::dead]"))
+
+
+async def test_what_can_not_be_pinged() -> None:
+    async with fake_client("fake", "tokens") as context:
+        with pytest.raises(error.IncompleteUrlError):
+            await context.ping("host")
+        with pytest.raises(error.NoRequestInterface):
+            await context.ping("coaps://host")
+        with pytest.raises(error.Error, match="can not be pinged"):
+            await context.ping("coap+tcp://host")
+        with pytest.raises(error.ConToMulticast):
+            await context.ping("coap://[ff02::fd]")
+    with pytest.raises(error.LibraryShutdown):
+        await context.ping("coap://host")
 
 
 async def test_nothing_is_left_of_a_context() -> None:

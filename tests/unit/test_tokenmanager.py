@@ -868,6 +868,107 @@ def test_requests_do_not_keep_each_other_alive(house: House) -> None:
         gc.enable()
 
 
+# Pings
+
+
+class Pinged(Below):
+    """A message floor that keeps whoever waits for an answer to a ping."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pongs: list[Callable[[], None]] = []
+        self.stops = 0
+        self.has_something_to_stop = True
+
+    def ping(self, remote: EndpointAddress, pong: Callable[[], None]) -> Callable[[], None] | None:
+        self.pongs.append(pong)
+
+        def stop() -> None:
+            self.stops += 1
+
+        return stop if self.has_something_to_stop else None
+
+
+class Pings:
+    """A token manager in a real loop, and a ping under way."""
+
+    def __init__(self) -> None:
+        self.house = House()
+        self.house.context.loop = asyncio.get_running_loop()
+        self.below = Pinged()
+        self.manager = TokenManager(self.house.context)
+        self.manager.token_interface = self.below
+
+    async def start(self, name: str = "server") -> asyncio.Task[None]:
+        task = asyncio.create_task(self.manager.ping(Remote(name)))
+        await asyncio.sleep(0)
+        return task
+
+
+async def test_a_ping_is_answered() -> None:
+    pings = Pings()
+    for pings.below.has_something_to_stop in (True, False):
+        task = await pings.start()
+        pings.below.pongs[-1]()
+        pings.below.pongs[-1]()
+        await task
+    assert pings.below.stops == 1
+    assert pings.manager._pings == []
+
+
+async def test_a_ping_to_who_can_not_be_reached() -> None:
+    pings = Pings()
+    lost, other = await pings.start(), await pings.start("other")
+    pings.manager.dispatch_error(errno.ECONNREFUSED, Remote("server"))
+    # An answer that comes too late.
+    pings.below.pongs[0]()
+    with pytest.raises(error.NetworkError, match="refused"):
+        await lost
+    pings.manager.dispatch_error(error.ConRetransmitsExceeded("no"), Remote("other"))
+    pings.manager.dispatch_error(errno.ECONNREFUSED, Remote("other"))
+    with pytest.raises(error.ConRetransmitsExceeded):
+        await other
+    assert pings.below.stops == 2
+    assert pings.manager._pings == []
+
+
+async def test_a_ping_that_nobody_waits_for_any_more() -> None:
+    pings = Pings()
+    task = await pings.start()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert pings.below.stops == 1
+    assert pings.manager._pings == []
+
+
+async def test_pings_and_the_shutdown() -> None:
+    pings = Pings()
+    task = await pings.start()
+    await pings.manager.shutdown()
+    with pytest.raises(error.LibraryShutdown):
+        await task
+    with pytest.raises(error.LibraryShutdown):
+        await pings.manager.ping(Remote("server"))
+    assert len(pings.below.pongs) == 1
+
+
+async def test_a_ping_that_is_kept_back_for_too_long() -> None:
+    pings = Pings()
+    pings.house.context.transport_tuning.ACK_TIMEOUT = 0.0
+    with pytest.raises(error.RequestTimedOut, match="ping"):
+        await pings.manager.ping(Remote("server"))
+    assert pings.below.stops == 1
+
+
+async def test_not_every_transport_can_ping() -> None:
+    pings = Pings()
+    pings.manager.token_interface = Below()
+    with pytest.raises(error.Error, match="can not be pinged"):
+        await pings.manager.ping(Remote("server"))
+    assert pings.manager._pings == []
+
+
 def test_asyncio_runs_it_too() -> None:
     """The loop above is a fake: the calls exist in a real one."""
 
