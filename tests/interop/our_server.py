@@ -29,6 +29,41 @@ class Methods(Resource):
     render_fetch = render_patch = render_ipatch = render_get
 
 
+class Guarded(Stored):
+    """Knows its ETag, and is not there before somebody creates it."""
+
+    content = b""
+
+    async def get_etag(self, request: Message) -> bytes | None:
+        return b"e%d" % len(self.content) if self.content else None
+
+
+class Echo(Resource):
+    """Gives back whatever body it gets, and where it was sent."""
+
+    async def render_post(self, request: Message) -> Message:
+        return Message(payload=request.payload)
+
+    render_fetch = render_post
+
+    async def render_get(self, request: Message) -> Message:
+        return Message(payload=request.get_request_uri().encode())
+
+
+class Noted(ObservableResource):
+    """Changes when it is told to, and only then."""
+
+    content = b"nothing yet"
+
+    async def render_get(self, request: Message) -> Message:
+        return Message(payload=self.content)
+
+    async def render_put(self, request: Message) -> Message:
+        self.content = request.payload
+        self.updated_state()
+        return Message()
+
+
 class Large(Resource):
     async def render_get(self, request: Message) -> Message:
         return Message(payload=b"0123456789" * 2000)
@@ -38,6 +73,10 @@ class Slow(Resource):
     async def render_get(self, request: Message) -> Message:
         await asyncio.sleep(0.5)
         return Message(payload=b"slow")
+
+    async def render_post(self, request: Message) -> Message:
+        await asyncio.sleep(0.5)
+        return Message(payload=b"%d bytes, slowly " % len(request.payload) * 500)
 
 
 class Broken(Resource):
@@ -59,24 +98,27 @@ class Counted(ObservableResource):
 
 
 class Observers(Resource):
-    def __init__(self, counted: Counted) -> None:
+    def __init__(self, *observed: ObservableResource) -> None:
         super().__init__()
-        self.counted = counted
+        self.observed = observed
 
     async def render_get(self, request: Message) -> Message:
-        return Message(payload=b"%d" % len(self.counted.observations))
+        return Message(payload=b"%d" % sum(len(found.observations) for found in self.observed))
 
 
 async def main(port: int) -> None:
-    site, counted = Site(), Counted()
+    site, counted, noted = Site(), Counted(), Noted()
     site.add_resource(["stored"], Stored())
     site.add_resource(["kept"], Stored())
     site.add_resource(["methods"], Methods())
+    site.add_resource(["guarded"], Guarded())
+    site.add_resource(["echo"], Echo())
     site.add_resource(["large"], Large())
     site.add_resource(["slow"], Slow())
     site.add_resource(["broken"], Broken())
     site.add_resource(["counted"], counted)
-    site.add_resource(["observers"], Observers(counted))
+    site.add_resource(["noted"], noted)
+    site.add_resource(["observers"], Observers(counted, noted))
     site.add_resource([".well-known", "core"], WKCResource(site.get_resources_as_linkheader))
     async with await Context.create_server_context(site, bind=(None, port)):
         await counted.go_on()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -58,10 +58,11 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def answer(port: int, datagram: bytes, within: float) -> bytes | None:
+def answer(port: int, datagram: bytes, within: float, host: str = "127.0.0.1") -> bytes | None:
     """Send a datagram until something comes back, and return that."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.connect(("127.0.0.1", port))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.connect((host, port))
         sock.settimeout(0.2)
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
@@ -75,41 +76,67 @@ def answer(port: int, datagram: bytes, within: float) -> bytes | None:
     return None
 
 
-@contextlib.contextmanager
-def server(
-    command: Sequence[str], port: int, **environment: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until it is no longer needed; it is up when it answers."""
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, **environment},
-    )
-    try:
-        if answer(port, GET_ROOT, 15) is None:
-            process.kill()
-            output, _ = process.communicate(timeout=5)
-            pytest.fail(f"{command} does not come up: {output.decode(errors='replace')}")
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
+class Server:
+    """A server at work.
+
+    Args:
+        command: What to run; it is up when it answers at the port.
+        port: UDP port on the loopback interface.
+        host: Address to expect the answer from.
+        environment: What else is in its environment.
+    """
+
+    def __init__(
+        self, command: Sequence[str], port: int, host: str = "127.0.0.1", **environment: str
+    ) -> None:
+        self.port = port
+        # A pipe that nobody reads would stop a talkative server.
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 -- closed in stop
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+        )
+        if answer(port, GET_ROOT, 15, host) is None:
+            told = self.stop()
+            pytest.fail(f"{command} does not come up: {told}")
+
+    def stop(self) -> str:
+        """End the server, surely, and return everything that it has said."""
+        if self._output.closed:
+            return ""
+        self._process.send_signal(signal.SIGTERM)
         try:
-            process.communicate(timeout=5)
+            self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+            self._process.kill()
+            self._process.wait()
+        self._output.seek(0)
+        with self._output:
+            return self._output.read().decode(errors="replace")
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
 
 
-@contextlib.contextmanager
-def libcoap_server(*arguments: str) -> Iterator[int]:
-    """Run libcoap's example server, and give its port."""
+def libcoap_server(*arguments: str, host: str = "127.0.0.1") -> Server:
+    """Run libcoap's example server."""
     port = free_port()
-    command = [program("coap-server-notls"), "-A", "127.0.0.1", "-p", str(port), *arguments]
-    with server(command, port):
-        yield port
+    command = [program("coap-server-notls"), "-A", host, "-p", str(port), *arguments]
+    return Server(command, port, host)
+
+
+def our_server() -> Server:
+    """Run the server in our_server.py."""
+    port = free_port()
+    script = str(Path(__file__).parent / "our_server.py")
+    return Server([sys.executable, script, str(port)], port, PYTHONPATH=str(ROOT))
 
 
 def libcoap_client(*arguments: str, seconds: int = 10) -> bytes:
@@ -126,12 +153,12 @@ def libcoap_client(*arguments: str, seconds: int = 10) -> bytes:
     return done.stdout
 
 
-def aiocoap_client(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+def aiocoap_client(*arguments: str, within: float = 20) -> subprocess.CompletedProcess[bytes]:
     """Run aiocoap-client."""
     return subprocess.run(
         [sys.executable, str(ROOT / "aiocoap-client"), *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=20,
+        timeout=within,
         check=False,
     )

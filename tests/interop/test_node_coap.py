@@ -27,13 +27,13 @@ from aiocoap import (
     Context,
     Message,
 )
-from tests.interop.peers import free_port, node_modules, server
+from tests.interop.peers import Server, free_port, node_modules
 
 
 @pytest.fixture(scope="module")
 def theirs() -> Iterator[str]:
     port, script = free_port(), Path(__file__).parent / "node_server.js"
-    with server(["node", str(script), str(port)], port, NODE_PATH=node_modules()):
+    with Server(["node", str(script), str(port)], port, NODE_PATH=node_modules()):
         yield f"coap://127.0.0.1:{port}"
 
 
