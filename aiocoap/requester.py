@@ -419,7 +419,7 @@ class _BlockwiseDelivery(_Delivery):
         context: Where to send.
     """
 
-    __slots__ = ("_context", "_interface", "_task", "_whole")
+    __slots__ = ("_context", "_interface", "_is_challenged", "_task", "_whole")
 
     def __init__(self, request: Message, context: Context) -> None:
         super().__init__(request, context.loop, context.log)
@@ -428,6 +428,8 @@ class _BlockwiseDelivery(_Delivery):
         # What later blocks of the response are asked for with.
         self._whole = request
         self._task: asyncio.Task[None] | None = None
+        # Whether the server has asked for a proof of our address, and got it.
+        self._is_challenged = False
 
     def close(self) -> None:
         """Stop to work on the request."""
@@ -492,6 +494,27 @@ class _BlockwiseDelivery(_Delivery):
         self._interface.request(pipe)
         return True
 
+    def on_event(self, event: _Event) -> bool:
+        """Take an event out of the pipe; return whether more are welcome."""
+        message = event[0]
+        if message is None or message.code != Code.UNAUTHORIZED or not self._challenges(message):
+            return super().on_event(event)
+        assert self._interface is not None  # it brought the challenge
+        pipe = Pipe(_with_echo(self.request, message), self._log)
+        self.stop = pipe.on_event(self.on_event)
+        self._interface.request(pipe)
+        return False
+
+    def _challenges(self, response: Message) -> bool:
+        """Whether a response asks to repeat the request with an Echo option, for the first time.
+
+        RFC 9175 section 2.3.
+        """
+        if self._is_challenged or response.code != Code.UNAUTHORIZED or response.opt.echo is None:
+            return False
+        self._is_challenged = True
+        return True
+
     async def _ask(self, message: Message, is_observed: bool = False) -> _Question:
         """Send one message, and wait for its response.
 
@@ -511,6 +534,10 @@ class _BlockwiseDelivery(_Delivery):
                 # It came at the same moment, and nobody will look at it.
                 question.answer.exception()
             raise
+        response = question.answer.result()
+        if self._challenges(response):
+            question.stop()
+            return await self._ask(_with_echo(message, response), is_observed)
         return question
 
     # Blocks
@@ -616,6 +643,11 @@ class _BlockwiseDelivery(_Delivery):
             self.fail(problem)
         else:
             self.deliver(whole, first)
+
+
+def _with_echo(request: Message, challenge: Message) -> Message:
+    """Return a request again, with the proof that its sender got the challenge."""
+    return request.copy(echo=challenge.opt.echo, mid=None, token=b"")
 
 
 class _Question:

@@ -15,6 +15,7 @@ from aiocoap import (
     CHANGED,
     CON,
     CONTENT,
+    CONTINUE,
     EMPTY,
     GET,
     NON,
@@ -27,7 +28,7 @@ from aiocoap import (
 from aiocoap.messagemanager import MessageManager
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.resource import ObservableResource, Resource, Site
-from tests.harness import Clock, Floor, Script
+from tests.harness import Clock, Floor, Link, Pair, Script
 
 KIB = bytes(range(256)) * 4
 
@@ -210,6 +211,77 @@ def test_an_endpoint_that_we_ask_needs_no_proof() -> None:
         s.expect(CON, GET, mid="A", token="t")
         s.send(ACK, CONTENT, mid="A", token="t")
         assert s.result(request).code == CONTENT
+
+
+# The client, whom the script challenges
+
+
+def test_a_client_repeats_its_request_with_the_echo() -> None:
+    with Script() as s:
+        request = s.request(Message(code=GET, uri=s.uri("/a"), uri_query=["q"]))
+        s.expect(CON, GET, mid="A", token="t", echo=None)
+        s.send(ACK, UNAUTHORIZED, mid="A", token="t", echo=b"12345678")
+        s.expect(CON, GET, mid="B", token="u", uri_path=("a",), uri_query=("q",), echo=b"12345678")
+        s.send(ACK, CONTENT, mid="B", token="u", payload=b"there")
+        assert s.result(request).payload == b"there"
+        s.quiet(300)
+
+
+def test_it_does_so_once() -> None:
+    with Script() as s:
+        request = s.request(Message(code=GET, uri=s.uri("/a")))
+        s.expect(CON, GET, mid="A", token="t")
+        s.send(ACK, UNAUTHORIZED, mid="A", token="t", echo=b"1")
+        s.expect(CON, GET, mid="B", token="u", echo=b"1")
+        s.send(ACK, UNAUTHORIZED, mid="B", token="u", echo=b"2")
+        assert s.result(request).code == UNAUTHORIZED
+        s.quiet(300)
+
+
+def test_without_an_echo_it_is_the_response() -> None:
+    with Script() as s:
+        request = s.request(Message(code=GET, uri=s.uri("/a")))
+        s.expect(CON, GET, mid="A", token="t")
+        s.send(ACK, UNAUTHORIZED, mid="A", token="t")
+        assert s.result(request).code == UNAUTHORIZED
+
+
+def test_an_upload_goes_on_after_the_challenge() -> None:
+    with Script() as s:
+        request = s.request(Message(code=PUT, uri=s.uri("/a"), payload=bytes(1500)))
+        s.expect(CON, PUT, mid="A", token="t", block1=(0, True, 6))
+        s.send(ACK, UNAUTHORIZED, mid="A", token="t", echo=b"1")
+        s.expect(CON, PUT, mid="B", token="u", block1=(0, True, 6), echo=b"1")
+        s.send(ACK, CONTINUE, mid="B", token="u", block1=(0, True, 6))
+        s.expect(CON, PUT, mid="C", token="v", block1=(1, False, 6), echo=None)
+        s.send(ACK, CHANGED, mid="C", token="v", block1=(1, False, 6))
+        assert s.result(request).code == CHANGED
+
+
+def test_an_observation_begins_after_the_challenge() -> None:
+    with Script() as s:
+        request = s.request(Message(code=GET, uri=s.uri("/obs"), observe=0))
+        s.expect(CON, GET, mid="A", token="t", observe=0)
+        s.send(ACK, UNAUTHORIZED, mid="A", token="t", echo=b"1")
+        s.expect(CON, GET, mid="B", token="u", observe=0, echo=b"1")
+        s.send(ACK, CONTENT, mid="B", token="u", observe=1, payload=b"first")
+        assert s.result(request).payload == b"first"
+        assert not request.observation.cancelled
+
+
+def test_our_client_gets_all_from_our_server_that_asks_for_a_proof() -> None:
+    site = Site()
+    site.add_resource(["a"], Large())
+    pair = Pair(site, Link(0), tuning=Proving())
+
+    async def ask() -> Message:
+        assert pair.client.context is not None
+        message = Message(code=GET, uri=f"coap://{Pair.SERVER}/a")
+        response: Message = await pair.client.context.request(message).response
+        return response
+
+    assert pair.clock.run(ask()).payload == KIB
+    pair.close()
 
 
 class Never(TransportTuning):
