@@ -22,7 +22,7 @@ a catch-all's path; the resource sees what is left of the path::
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from hashlib import sha1
 from importlib.util import find_spec
@@ -397,35 +397,6 @@ def link_format_to_message(request: Message, linkformat: Any, default_ct: int = 
     return Message(code=Code.CONTENT, payload=payload, content_format=content_format)
 
 
-# Attributes that have several values, each of which is matched by itself (RFC 6690 section 4.1
-# and the grammar; RFC 7252 section 7.2.1 for ct).
-_LISTS = frozenset(("rel", "rev", "rt", "if", "ct"))
-
-
-def _values(link: Any, name: str) -> Iterable[str]:
-    """Return what a filter by a name is to be compared with."""
-    if name == "href":
-        yield link.href
-        return
-    for own, value in link.attr_pairs:
-        if own == name:
-            # An attribute without a value exists, and has nothing to compare but that.
-            value = value or ""
-            parts = [part for part in value.split(" ") if part] if name in _LISTS else ()
-            yield from parts or (value,)
-
-
-def _matches(link: Any, query: str) -> bool:
-    """Whether a link is among those that a query argument asks for.
-
-    RFC 6690 section 4.1.
-    """
-    name, _, wanted = query.partition("=")
-    if wanted.endswith("*"):
-        return any(value.startswith(wanted[:-1]) for value in _values(link, name))
-    return any(value == wanted for value in _values(link, name))
-
-
 class WKCResource(Resource):
     """The list of a server's resources, to be put at ``/.well-known/core`` (stable).
 
@@ -470,14 +441,14 @@ class WKCResource(Resource):
             if not query.partition("=")[1]:
                 raise error.BadRequest(f"{query} is no filter: write name=value or name=prefix*")
         try:
-            from .util.linkformat import Link, LinkFormat
+            from .util.linkformat import Link, LinkFormat, matches
 
             links = list(self._listgenerator().links)
         except ImportError as problem:
             raise error.InternalServerError(f"The list of resources {_NEEDED}") from problem
         if self._impl_info is not None:
             links.append(Link(self._impl_info, rel="impl-info"))
-        links = [link for link in links if all(_matches(link, query) for query in queries)]
+        links = [link for link in links if all(matches(link, query) for query in queries)]
         response = link_format_to_message(request, LinkFormat(links))
         remote = request.remote
         if queries and not links and remote is not None and remote.is_multicast_locally:

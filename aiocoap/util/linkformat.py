@@ -27,7 +27,7 @@ from urllib.parse import urljoin, urlsplit
 
 import link_header
 
-__all__ = ["Link", "LinkFormat", "LinkFormatError", "parse"]
+__all__ = ["Link", "LinkFormat", "LinkFormatError", "matches", "parse"]
 
 # Blanks and line breaks between the parts are read and never written: the grammar has none, but
 # many servers send them, and the RFC prints its own examples with them.
@@ -52,7 +52,8 @@ _is_ptoken = re.compile(r"[!#$%&'()*+\-./0-9:<=>?@A-Za-z\[\]^_`{|}~]+").fullmatc
 _is_text = re.compile(r"[^\ud800-\udfff]*").fullmatch
 
 # The values of these are lists, and each is there once in a link (RFC 6690 sections 3.1 and 3.2,
-# RFC 7252 section 7.2.1 with erratum 5078, RFC 8288 section 3.3).
+# RFC 7252 section 7.2.1 with erratum 5078, RFC 8288 section 3.3).  A filter matches each of the
+# values by itself (RFC 6690 section 4.1).
 _LISTS = frozenset(("rel", "rev", "rt", "if", "ct"))
 
 # Quoted whatever the value is: the grammar demands it of the first two, and the others are
@@ -371,6 +372,40 @@ def parse(linkformat: str) -> LinkFormat:
                 linkformat[position : position + 20],
             )
         position += 1
+
+
+def matches(link: link_header.Link, query: str) -> bool:
+    """Tell whether a link is among those that a query argument asks for.
+
+    >>> matches(Link("/a", rt="temperature-c temperature-f"), "rt=temperature-f")
+    True
+    >>> matches(Link("/a", rt="temperature-c"), "href=/b*")
+    False
+
+    Args:
+        link: A link.
+        query: ``name=value`` or ``name=prefix*``.
+
+    RFC 6690 section 4.1.
+    """
+    name, _, wanted = query.partition("=")
+    values = _values(link, name)
+    if wanted.endswith("*"):
+        return any(value.startswith(wanted[:-1]) for value in values)
+    return any(value == wanted for value in values)
+
+
+def _values(link: link_header.Link, name: str) -> Iterable[str]:
+    """Return what a filter by a name is to be compared with."""
+    if name == "href":
+        yield link.href
+        return
+    for own, value in link.attr_pairs:
+        if own == name:
+            # An attribute without a value exists, and has nothing to compare but that.
+            value = value or ""
+            parts = [part for part in value.split(" ") if part] if name in _LISTS else ()
+            yield from parts or (value,)
 
 
 def _refuse(why: str, what: Any) -> NoReturn:

@@ -13,7 +13,7 @@ from aiocoap.numbers.contentformat import ContentFormat
 
 link_header = pytest.importorskip("link_header", reason="needs LinkHeader")
 
-from aiocoap.util.linkformat import Link, LinkFormat, LinkFormatError, parse  # noqa: E402
+from aiocoap.util.linkformat import Link, LinkFormat, LinkFormatError, matches, parse  # noqa: E402
 
 
 def test_values_are_texts_or_missing() -> None:
@@ -203,3 +203,30 @@ def test_cbor_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
         LinkFormat().as_cbor_bytes()
     with pytest.raises(ImportError):
         LinkFormat.from_cbor_bytes(b"\x80")
+
+
+@pytest.mark.parametrize(
+    ("query", "is_match"),
+    [
+        ("href=/a", True),
+        ("href=/*", True),
+        ("href=a", False),
+        ("rt=one", True),
+        ("rt=two", True),
+        ("rt=t*", True),
+        ("rt=one two", False),
+        ("rt=on", False),
+        ("rt=*", True),
+        ("title=a b", True),
+        ("title=a", False),
+        ("obs=", True),
+        ("obs=*", True),
+        ("obs=1", False),
+        ("sz=*", False),
+        ("ct=40", True),
+        ("ct=4*", True),
+    ],
+)
+def test_filters(query: str, is_match: bool) -> None:
+    link = Link("/a", rt="one two", title="a b", obs=None, ct=40)
+    assert matches(link, query) is is_match
