@@ -3,12 +3,11 @@
 Here live :class:`TokenManager`, one for each transport of a context, and the name
 :class:`PlumbingRequest`, under which the pipe is documented.
 
-The room knows no Message IDs and no blocks, and of types only which responses the client has
-confirmed; which request a response belongs to is decided in :mod:`aiocoap.sansio.matching`.
+The room knows no types, no Message IDs and no blocks; which request a response belongs to is
+decided in :mod:`aiocoap.sansio.matching`.
 
 RFC 7252 sections 5.3 (matching), 5.4.1 (critical options in responses) and 8.2 (multicast), RFC
-7641 sections 3.6 and 4.1 (the token of an observation) and 4.5 (who is still there), RFC 7967
-(responses that are not sent).
+7641 sections 3.6 and 4.1 (the token of an observation), RFC 7967 (responses that are not sent).
 
 Waiting
 -------
@@ -22,14 +21,6 @@ transmission, at the latest).  An acknowledgement does not begin the time anew, 
 does not see any; where only the last transmission was received, there are still MAX_TRANSMIT_WAIT
 less MAX_TRANSMIT_SPAN to answer it, 48 seconds with the default parameters.  The first response
 ends the waiting: observations and multicast requests stay open as long as somebody listens.
-
-Observers
----------
-
-Whoever observes has to be there: to each observer goes a confirmable notification at least once
-in OBSERVATION_CONFIRM_INTERVAL, of the unchanged state if need be.  What the network says of an
-observer that was sent a non-confirmable notification is a reason to ask it by a confirmable one;
-what it says of one that was sent a confirmable notification is the end of the observation.
 
 Bounds
 ------
@@ -51,8 +42,7 @@ from .address import EndpointAddress
 from .message import Message
 from .numbers.codes import Code
 from .numbers.optionnumbers import OptionNumber
-from .numbers.types import CON
-from .pipe import Maintainer, Phase, Pipe, PlumbingRequest
+from .pipe import Phase, Pipe, PlumbingRequest
 from .sansio.deadlines import Deadlines
 from .sansio.matching import Matching
 from .sansio.observation import is_notification
@@ -93,10 +83,6 @@ _QUEUE_LOOKS = 8
 _PREPARING, _OPEN, _ENDED = Phase.PREPARING, Phase.OPEN, Phase.ENDED
 _EMPTY = Code.EMPTY
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
-_ETAG, _BLOCK1 = int(OptionNumber.ETAG), int(OptionNumber.BLOCK1)
-
-_ROUNDS = 24
-# How often in OBSERVATION_CONFIRM_INTERVAL it is looked whose confirmation is due.
 
 # The critical options of responses that somebody above acts on.
 _is_handled = frozenset(
@@ -174,28 +160,20 @@ class _Received(Pipe):
     """
 
     __slots__ = (
-        "_confirmed",
-        "_is_asked",
-        "_is_doubted",
-        "_maintainer",
+        "_latest",
         "_manager",
         "_origin",
-        "_stop",
-        "_was_confirmable",
+        "_stop_earlier",
+        "_stop_latest",
         "is_observing",
         "key",
     )
 
-    # Set by begin: how to stop the last notification, and who can make another.
-    _stop: Callable[[], None] | None
-    _maintainer: Maintainer | None
-    # Whether the next response is the one to a request that came again.
-    _is_asked: bool
-    # Whether the client may be gone, so that it has to confirm the next notification; whether
-    # it had to confirm the last one; and the round in which it had to the last time.
-    _is_doubted: bool
-    _was_confirmable: bool
-    _confirmed: int
+    # Set by begin: the last notification as long as it may have to be stopped, and how to stop
+    # it and the one before.
+    _latest: Message | None
+    _stop_latest: Callable[[], None] | None
+    _stop_earlier: Callable[[], None] | None
 
     def __init__(self, manager: TokenManager, request: Message, key: _Key) -> None:
         # What the base class does, without the call: there is one of these for every request.
@@ -209,7 +187,6 @@ class _Received(Pipe):
         self._origin = request
         self.key = key
         self.is_observing = False
-        self._maintainer = None
 
     def add_response(self, response: Message, is_last: bool = False) -> None:
         """Send a response to the client.
@@ -229,31 +206,18 @@ class _Received(Pipe):
                 self._run_end_callbacks()
             return
         self._phase = _OPEN
-        is_notification = self.is_observing and not self._is_asked
         if not is_last and response.code:
             is_last = not (self.is_observing or manager.begin_observation(self, response))
+        self._supersede()
         monitor = None if is_last or not response.code else self.end
-        if not is_notification:
-            sent, stop = manager.send_response(self._origin, response, monitor)
-        elif response.code:
-            is_confirmable = self._is_doubted
-            sent, stop = manager.send_notification(
-                self._origin, response, monitor, self._stop, is_confirmable
-            )
-        else:
-            # It is suppressed, and the state that is on its way is none that was.
-            sent, stop = response, self._stop
+        sent, stop = manager.send_response(self._origin, response, monitor)
         if sent is not response:
             # What was to be sent could not be, and an error took its place.
             is_last, response = True, sent
         if is_last:
             self._finish()
         elif response.code:
-            self._stop = stop
-            self._is_asked = self._is_doubted = False
-            self._was_confirmable = response.mtype is CON
-            if self._was_confirmable:
-                self._confirmed = manager.round
+            self._latest, self._stop_latest = response, stop
         self._tell(response, is_last)
         if is_last:
             self._run_end_callbacks()
@@ -279,75 +243,34 @@ class _Received(Pipe):
         """The client does not wait any more, or can not be reached."""
         if self._phase is _ENDED:
             return
-        if self.is_observing and self._stop is not None:
-            self._stop()
+        if self.is_observing:
+            for stop in (self._stop_earlier, self._stop_latest):
+                if stop is not None:
+                    stop()
         self._finish()
         self._tell(None, True)
         self._run_end_callbacks()
 
-    def maintain(self, maintainer: Maintainer) -> None:
-        """Take note of who can make a response at any time."""
-        self._maintainer = maintainer
-
     def begin(self) -> None:
         """Stay open after the first response."""
         self.is_observing = True
-        self._stop = None
-        self._is_asked = self._is_doubted = self._was_confirmable = False
-        self._confirmed = self._manager.round
+        self._latest = self._stop_latest = self._stop_earlier = None
 
-    def renew(self, request: Message) -> bool:
-        """Take in that the client asks for the same observation once more.
+    def _supersede(self) -> None:
+        """Make room for a notification.
 
-        Args:
-            request: A request with the same token.
-
-        Returns:
-            Whether it is for the same; if not, it takes the place of this one.
-
-        RFC 7641 sections 3.3.1 and 4.1.
+        One that is still queued is not sent at all: states may be skipped (RFC 7641 section
+        4.5.1).  One that is in retransmission goes on: what takes its place there has to keep
+        its attempts and its timing (section 4.5.2).
         """
-        origin, maintainer = self._origin, self._maintainer
-        if (
-            maintainer is None
-            or not self.is_observing
-            or request.opt.observe != 0
-            or _BLOCK1 in request.opt
-            or request.get_cache_key((_ETAG,)) != origin.get_cache_key((_ETAG,))
-            or not maintainer.renew(request)
-        ):
-            return False
-        if self._stop is not None:
-            # The client is there, and gets the present state by the response.
-            self._stop()
-            self._stop = None
-        self._origin = self.request = request
-        self._is_asked = True
-        maintainer.trigger()
-        return True
-
-    def doubt(self) -> bool:
-        """Ask the client whether it is still there; return False if there is nobody to do it."""
-        if self._maintainer is None:
-            return False
-        self._is_doubted = True
-        self._maintainer.trigger()
-        return True
-
-    def is_lost(self) -> bool:
-        """Take in that the network has trouble with the client; return whether it is the end.
-
-        RFC 7641 section 4.5: what counts is whether a confirmable notification gets there.
-        """
-        return self._was_confirmable or self._is_doubted or not self.doubt()
-
-    def is_due(self, round_: int) -> bool:
-        """Whether the client is to confirm that it is there.
-
-        Args:
-            round_: The number of the present round.
-        """
-        return round_ - self._confirmed >= _ROUNDS - 1 and not self._is_doubted
+        if not self.is_observing or self._stop_latest is None:
+            return
+        assert self._latest is not None  # they are set together
+        if self._latest.mid is None:
+            self._stop_latest()
+        else:
+            self._stop_earlier = self._stop_latest
+        self._latest = self._stop_latest = None
 
     def _finish(self) -> None:
         self._phase = _ENDED
