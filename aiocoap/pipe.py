@@ -27,9 +27,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .message import Message
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     _Log = Logger | LoggerAdapter[Any]
 
-__all__ = ["Phase", "Pipe", "PlumbingRequest"]
+    class Maintainer(Protocol):
+        """Who keeps the responses to a request up to date, such as a server's observation."""
+
+        def trigger(self) -> None:
+            """Give another response soon, even if nothing has changed."""
+
+        def renew(self, request: Message) -> bool:
+            """Go on with an equal request; return whether that can be done."""
+
+
+__all__ = ["Phase", "Pipe", "PlumbingRequest", "Renewal"]
 
 
 class Phase(IntEnum):
@@ -70,6 +82,9 @@ class Pipe:
 
     Event = _Event
 
+    keeps_token = False
+    """Whether the request is to be sent with the token that it has."""
+
     def __init__(self, request: Message, log: _Log) -> None:
         self.request = request
         self.log = log
@@ -87,6 +102,16 @@ class Pipe:
         """Ask the responder for a sign of life; a failure comes back as an event.
 
         Nothing is asked where the responder has no way to be asked.
+        """
+
+    def maintain(self, maintainer: Maintainer) -> None:
+        """Take note of who can make a response at any time; a pipe may ask it to.
+
+        Args:
+            maintainer: Asked for a response when there are doubts whether the requester is
+                there, and when that asks for the same once more.
+
+        RFC 7641 sections 4.1 and 4.5.
         """
 
     def on_event(self, callback: _Callback, is_interest: bool = True) -> Callable[[], None]:
@@ -197,6 +222,17 @@ class Pipe:
             f"<{type(self).__name__} {self._phase.name}, {len(self._callbacks)} callback(s), "
             f"request {self.request!r}>"
         )
+
+
+class Renewal(Pipe):
+    """A pipe whose request goes on with what an earlier one with the same token began.
+
+    The pipe of that one has ended.  RFC 7641 sections 3.3.1 and 3.6.
+    """
+
+    __slots__ = ()
+
+    keeps_token = True
 
 
 PlumbingRequest = Pipe

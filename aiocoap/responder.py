@@ -71,6 +71,9 @@ _USUAL_OPTIONS = 24
 MAX_TRACEBACKS = 20
 """Number of tracebacks of failed handlers that go to the log in a minute at most."""
 
+MAX_NOTIFICATIONS = 64
+"""Number of notifications after which everything else that the event loop has to do gets a turn."""
+
 MAX_UNATTENDED = 1024
 """Number of handlers at which requests with No-Response lose the privilege to be worked on to the
 end even though their token was used again."""
@@ -94,9 +97,13 @@ class Responder:
         self._uploads = Uploads(tuning.MAX_BODY_SIZE, tuning.EXCHANGE_LIFETIME)
         self._bodies = Bodies(tuning.EXCHANGE_LIFETIME)
         self._counter = Counter()
-        # Requests that no handler has begun with, whether a task is about to, and that task.
+        # Requests that no handler has begun with, and observations that have a notification to
+        # give; whether a task is about to serve them, and that task.
         self._waiting: deque[Pipe] = deque()
+        self._outdated: deque[ServerObservation] = deque()
         self._is_serving = False
+        # What notifications find in context variables, whoever has changed the state.
+        self._variables = copy_context()
         self._runner: asyncio.Task[None] | None = None
         # Handlers that wait for something, by the pipe that they answer.
         self._tasks: dict[Pipe, asyncio.Task[None]] = {}
@@ -136,13 +143,23 @@ class Responder:
 
         Most handlers return at once, and making a task costs as much as serving one of them.
         The first that has to wait keeps the task for itself, and another serves the rest.
+        Notifications are made in the same way.
         """
-        waiting, variables = self._waiting, copy_context()
-        work = None
+        waiting, outdated, variables = self._waiting, self._outdated, copy_context()
+        work = observation = None
+        room = MAX_NOTIFICATIONS
         try:
-            while waiting:
-                pipe = waiting.popleft()
-                work = self._serve(pipe)
+            while waiting or outdated:
+                if waiting:
+                    pipe = waiting.popleft()
+                    work = self._serve(pipe)
+                elif room:
+                    room -= 1
+                    observation = outdated.popleft()
+                    pipe = observation.pipe
+                    work = observation.run()
+                else:
+                    return
                 try:
                     waits_for = work.send(None)
                 except StopIteration:
@@ -150,14 +167,17 @@ class Responder:
                         continue
                     # What one handler puts into context variables is not for the next one.
                     return
-                self._keep(pipe)
+                if observation is not None and observation.pipe is pipe:
+                    self._keep_notifying(pipe)
+                else:
+                    self._keep(pipe)
                 break
             else:
                 return
         finally:
             self._is_serving = False
             self._runner = None
-            if waiting:
+            if waiting or outdated:
                 self._run(variables)
         rest = _go_on(work, waits_for)
         # What was waited for first may hold a lot, and the handler go on for long.
@@ -183,14 +203,27 @@ class Responder:
         else:
             pipe.on_interest_end(partial(self.stop, pipe))
 
-    def work_on(self, pipe: Pipe, work: Coroutine[Any, Any, None]) -> None:
-        """Do something more for a pipe that was answered once, until its interest ends.
+    def _keep_notifying(self, pipe: Pipe) -> None:
+        """Let the present task go on with a notification that needs waiting."""
+        task = asyncio.current_task()
+        assert task is not None  # coroutines are driven by one
+        if task in self._spared:
+            return
+        if pipe.phase is Phase.ENDED:
+            task.cancel()
+        else:
+            # The observation says when the pipe ends.
+            self._tasks[pipe] = task
+
+    def work_on(self, observation: ServerObservation) -> None:
+        """Have an observation make a notification.
 
         Args:
-            pipe: A pipe whose former work is done.
-            work: A coroutine.
+            observation: One that is not at work.
         """
-        self._tasks[pipe] = self._create_task(work)
+        self._outdated.append(observation)
+        if not self._is_serving:
+            self._run(self._variables.copy())
 
     def done(self, pipe: Pipe) -> None:
         """Take note that the work for a pipe is done."""
@@ -259,9 +292,9 @@ class Responder:
                     await observation.run()
                     return None
         response = _checked(request, resource, await resource.render(seen), key)
-        if key is None and self._goes_whole(request, response):
+        if key is None and self.goes_whole(request, response):
             return response
-        return await self._cut(request, resource, seen, response, key)
+        return await self.cut(request, resource, seen, response, key)
 
     async def _hand_over(
         self, pipe: Pipe, seen: Message, render_to_pipe: Callable[[Pipe], Awaitable[None]]
@@ -317,42 +350,11 @@ class Responder:
                 return Message(code=Code.REQUEST_ENTITY_INCOMPLETE)
         return request
 
-    async def finish(
-        self,
-        request: Message,
-        resource: interfaces.Resource,
-        seen: Message,
-        rendered: Any,
-        key: Hashable,
-    ) -> Message:
-        """Make what a resource returned ready to be sent: one block of it, or nothing.
-
-        Args:
-            request: The whole request.
-            resource: What rendered it.
-            seen: The request as the resource saw it.
-            rendered: What came out.
-            key: The transfer's key, if it has been made already.
-
-        Returns:
-            A message for the pipe; it may be the response itself.
-
-        Raises:
-            TypeError: The resource did not return a response.
-            RenderableError: A block was asked for that is not there.
-
-        RFC 7959 section 2, RFC 7967 section 2.
-        """
-        response = _checked(request, resource, rendered, key)
-        if key is None and self._goes_whole(request, response):
-            return response
-        return await self._cut(request, resource, seen, response, key)
-
-    def _goes_whole(self, request: Message, response: Message) -> bool:
+    def goes_whole(self, request: Message, response: Message) -> bool:
         """Whether a response needs no thought of blocks, unless the client asks for them."""
         return len(response.payload) <= self._whole_size and request.response_limit is None
 
-    async def _cut(
+    async def cut(
         self,
         request: Message,
         resource: interfaces.Resource,
@@ -472,6 +474,14 @@ class Responder:
         await resource.add_observation(seen, observation)
         return observation if observation.is_accepted else None
 
+    def find(self, request: Message) -> tuple[interfaces.Resource, Message] | None:
+        """Return the resource that a request is for, and the request as that one sees it."""
+        site = self._context.serversite
+        try:
+            return None if site is None else site.resolve(request)
+        except error.RenderableError:
+            return None
+
     def next_number(self) -> int:
         """Return the sequence number for a notification (RFC 7641 section 4.4)."""
         return self._counter.next(self._loop.time())
@@ -514,6 +524,7 @@ class Responder:
             tasks.append(self._runner)
         self._ending.update(tasks)
         self._waiting.clear()
+        self._outdated.clear()
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
@@ -669,7 +680,8 @@ class ServerObservation(interfaces.ServerObservation):
     """One observer of one resource.
 
     Notifications are rendered one after another; states that come and go while one is rendered
-    are skipped (RFC 7641 section 1.3).
+    are skipped (RFC 7641 section 1.3).  It ends when the resource is represented in another
+    format than at first (section 4.2).
 
     Args:
         responder: Who renders and sends.
@@ -682,18 +694,19 @@ class ServerObservation(interfaces.ServerObservation):
 
     __slots__ = (
         "_cancellation_callback",
+        "_content_format",
         "_given",
         "_is_first",
         "_is_last",
         "_is_outdated",
         "_is_running",
         "_key",
-        "_pipe",
         "_request",
         "_resource",
         "_responder",
         "_seen",
         "is_accepted",
+        "pipe",
     )
 
     def __init__(
@@ -706,12 +719,14 @@ class ServerObservation(interfaces.ServerObservation):
         key: Hashable = None,
     ) -> None:
         self._responder = responder
-        self._pipe = pipe
+        self.pipe = pipe
         self._request = request
         self._resource = resource
         self._seen = seen
         self._key = key
         self._cancellation_callback: Callable[[], object] | None = None
+        # That of the first representation; Ellipsis as long as there is none.
+        self._content_format: Any = ...
         # What the next notification is to be, where the resource said so.
         self._given: Message | None = None
         # Whether nothing was sent yet, and whether nothing may be sent after what is next.
@@ -736,16 +751,16 @@ class ServerObservation(interfaces.ServerObservation):
             raise RuntimeError("the observation was accepted before")
         self.is_accepted = True
         self._cancellation_callback = cancellation_callback
-        self._pipe.on_interest_end(self._ended)
+        self.pipe.on_interest_end(self._ended)
 
     def _ended(self) -> None:
-        self._responder.stop(self._pipe)
+        self._responder.stop(self.pipe)
         callback, self._cancellation_callback = self._cancellation_callback, None
         assert callback is not None  # it was there before the pipe could end
         try:
             callback()
         except Exception:
-            self._pipe.log.exception("Callback %r of an observation failed", callback)
+            self.pipe.log.exception("Callback %r of an observation failed", callback)
 
     def deregister(self, reason: str | None = None) -> None:
         """End the observation: the observer gets the present state as an ordinary response.
@@ -755,7 +770,7 @@ class ServerObservation(interfaces.ServerObservation):
 
         RFC 7641 section 4.2 (a notification without Observe is the last).
         """
-        self._pipe.log.debug("Observation of %r ends: %s", self._pipe.request, reason)
+        self.pipe.log.debug("Observation of %r ends: %s", self.pipe.request, reason)
         self.trigger(is_last=True)
 
     def trigger(self, response: Message | None = None, *, is_last: bool = False) -> None:
@@ -780,53 +795,98 @@ class ServerObservation(interfaces.ServerObservation):
         self._is_outdated = True
         if not self._is_running:
             self._is_running = True
-            self._responder.work_on(self._pipe, self.run())
+            self._responder.work_on(self)
+
+    def renew(self, request: Message) -> bool:
+        """Go on with an equal request of the same observer.
+
+        Args:
+            request: It may know other ETags.
+
+        Returns:
+            Whether the observation goes on with it; it is to be triggered then.
+
+        RFC 7641 section 4.1.
+        """
+        if self._cancellation_callback is None or self._is_last:
+            return False
+        found = self._responder.find(request)
+        if found is None or found[0] is not self._resource:
+            return False
+        self._request, self._seen = request, found[1]
+        if self._key is not None:
+            self._key = transfer_key(request)
+        self._content_format = ...
+        return True
 
     async def run(self) -> None:
         """Send notifications until the last one sent is up to date."""
-        responder, pipe = self._responder, self._pipe
+        responder, pipe = self._responder, self.pipe
         while self._is_outdated:
             self._is_outdated = False
             given, self._given = self._given, None
-            response = await self._render(given)
-            is_empty = response.code == Code.EMPTY
+            try:
+                rendered = await self._resource.render(self._seen) if given is None else given
+                response = _checked(self._request, self._resource, rendered, self._key)
+                if self._key is not None or not responder.goes_whole(self._request, response):
+                    response = await responder.cut(
+                        self._request, self._resource, self._seen, response, self._key
+                    )
+                self._check_format(response, rendered)
+            except Exception as problem:
+                response = self._failed(problem)
+            except asyncio.CancelledError as problem:
+                if _is_cancelled():
+                    raise
+                response = self._failed(problem)
+            code = response.code
             # Who does not get the first response does not know that there are to be others.
-            if self._is_last or response.code >= 128 or (is_empty and self._is_first):
+            if self._is_last or code >= 128 or (self._is_first and not code):
                 responder.done(pipe)
                 pipe.add_response(response, True)
                 return
-            if not is_empty:
-                response = response.copy(observe=responder.next_number())
+            if code:
+                if response is given:
+                    # It is the resource's, and may be given to others.
+                    response = response.copy()
+                response.opt.observe = responder.next_number()
             pipe.add_response(response)
-            self._is_first = False
+            if self._is_first:
+                self._end_first()
             if self._is_outdated:
                 # What changes whenever it is looked at must not keep the loop for itself.
                 await asyncio.sleep(0)
         self._is_running = False
         responder.done(pipe)
 
-    async def _render(self, given: Message | None) -> Message:
-        """Return the message of a notification, whatever happens."""
-        responder, request, resource, seen = (
-            self._responder,
-            self._request,
-            self._resource,
-            self._seen,
-        )
-        if not self._is_first and _BLOCK1 in request.opt:
+    def _end_first(self) -> None:
+        """Take note that the first response was sent."""
+        self._is_first = False
+        self.pipe.maintain(self)
+        if _BLOCK1 in self._request.opt:
             # Only the first response is about the body of the request, too.
-            request = self._request = request.copy(block1=None)
-        try:
-            rendered = await resource.render(seen) if given is None else given
-            response = await responder.finish(request, resource, seen, rendered, self._key)
+            self._request = self._request.copy(block1=None)
+
+    def _check_format(self, response: Message, rendered: Any) -> None:
+        """Look whether a notification can be the continuation of those before.
+
+        Raises:
+            NotAcceptable: It has another format.
+
+        RFC 7641 section 4.2.
+        """
+        code = response.code
+        if not code:
             # It is the end even if it is not sent.
-            self._is_last = self._is_last or (not response.code and rendered.code >= 128)
-            return response
-        except Exception as problem:
-            self._is_last = True
-            return responder.failed(self._pipe, request, problem)
-        except asyncio.CancelledError as problem:
-            if _is_cancelled():
-                raise
-            self._is_last = True
-            return responder.failed(self._pipe, request, problem)
+            self._is_last = self._is_last or (rendered is not NoResponse and rendered.code >= 128)
+        elif code < 128 and code != Code.VALID:
+            content_format = response.opt.content_format
+            if self._content_format is ...:
+                self._content_format = content_format
+            elif content_format != self._content_format and content_format is not None:
+                raise error.NotAcceptable
+
+    def _failed(self, problem: BaseException) -> Message:
+        """Return the last notification."""
+        self._is_last = True
+        return self._responder.failed(self.pipe, self._request, problem)

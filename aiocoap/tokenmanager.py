@@ -3,11 +3,12 @@
 Here live :class:`TokenManager`, one for each transport of a context, and the name
 :class:`PlumbingRequest`, under which the pipe is documented.
 
-The room knows no types, no Message IDs and no blocks; which request a response belongs to is
-decided in :mod:`aiocoap.sansio.matching`.
+The room knows no Message IDs and no blocks, and of types only which responses the client has
+confirmed; which request a response belongs to is decided in :mod:`aiocoap.sansio.matching`.
 
 RFC 7252 sections 5.3 (matching), 5.4.1 (critical options in responses) and 8.2 (multicast), RFC
-7641 sections 3.6 and 4.1 (the token of an observation), RFC 7967 (responses that are not sent).
+7641 sections 3.6 and 4.1 (the token of an observation) and 4.5 (who is still there), RFC 7967
+(responses that are not sent).
 
 Waiting
 -------
@@ -21,6 +22,14 @@ transmission, at the latest).  An acknowledgement does not begin the time anew, 
 does not see any; where only the last transmission was received, there are still MAX_TRANSMIT_WAIT
 less MAX_TRANSMIT_SPAN to answer it, 48 seconds with the default parameters.  The first response
 ends the waiting: observations and multicast requests stay open as long as somebody listens.
+
+Observers
+---------
+
+Whoever observes has to be there: to each observer goes a confirmable notification at least once
+in OBSERVATION_CONFIRM_INTERVAL, of the unchanged state if need be.  What the network says of an
+observer that was sent a non-confirmable notification is a reason to ask it by a confirmable one;
+what it says of one that was sent a confirmable notification is the end of the observation.
 
 Bounds
 ------
@@ -42,6 +51,7 @@ from .address import EndpointAddress
 from .message import Message
 from .numbers.codes import Code
 from .numbers.optionnumbers import OptionNumber
+from .numbers.types import CON
 from .pipe import Phase, Pipe, PlumbingRequest
 from .sansio.deadlines import Deadlines
 from .sansio.matching import Matching
@@ -54,6 +64,7 @@ if TYPE_CHECKING:
 
     from .credentials import CredentialsMap
     from .numbers.constants import TransportTuning
+    from .pipe import Maintainer
 
     class _Context(Protocol):
         """What is used of a context, which stands two floors above."""
@@ -83,6 +94,10 @@ _QUEUE_LOOKS = 8
 _PREPARING, _OPEN, _ENDED = Phase.PREPARING, Phase.OPEN, Phase.ENDED
 _EMPTY = Code.EMPTY
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
+_ETAG, _BLOCK1 = int(OptionNumber.ETAG), int(OptionNumber.BLOCK1)
+
+_ROUNDS = 24
+# How often in OBSERVATION_CONFIRM_INTERVAL it is looked whose confirmation is due.
 
 # The critical options of responses that somebody above acts on.
 _is_handled = frozenset(
@@ -160,20 +175,28 @@ class _Received(Pipe):
     """
 
     __slots__ = (
-        "_latest",
+        "_confirmed",
+        "_is_asked",
+        "_is_doubted",
+        "_maintainer",
         "_manager",
         "_origin",
-        "_stop_earlier",
-        "_stop_latest",
+        "_stop",
+        "_was_confirmable",
         "is_observing",
         "key",
     )
 
-    # Set by begin: the last notification as long as it may have to be stopped, and how to stop
-    # it and the one before.
-    _latest: Message | None
-    _stop_latest: Callable[[], None] | None
-    _stop_earlier: Callable[[], None] | None
+    # Set by begin: how to stop the last notification, and who can make another.
+    _stop: Callable[[], None] | None
+    _maintainer: Maintainer | None
+    # Whether the next response is the one to a request that came again.
+    _is_asked: bool
+    # Whether the client may be gone, so that it has to confirm the next notification; whether
+    # it had to confirm the last one; and the round in which it had to the last time.
+    _is_doubted: bool
+    _was_confirmable: bool
+    _confirmed: int
 
     def __init__(self, manager: TokenManager, request: Message, key: _Key) -> None:
         # What the base class does, without the call: there is one of these for every request.
@@ -206,18 +229,33 @@ class _Received(Pipe):
                 self._run_end_callbacks()
             return
         self._phase = _OPEN
+        is_notification = self.is_observing and not self._is_asked
         if not is_last and response.code:
             is_last = not (self.is_observing or manager.begin_observation(self, response))
-        self._supersede()
         monitor = None if is_last or not response.code else self.end
-        sent, stop = manager.send_response(self._origin, response, monitor)
+        if not is_notification:
+            sent, stop = manager.send_response(self._origin, response, monitor)
+        elif response.code:
+            is_confirmable = self._is_doubted
+            sent, stop = manager.send_notification(
+                self._origin, response, monitor, self._stop, is_confirmable
+            )
+        else:
+            # It is suppressed.
+            sent, stop = response, self._stop
+            if is_last and stop is not None:
+                stop()
         if sent is not response:
             # What was to be sent could not be, and an error took its place.
             is_last, response = True, sent
         if is_last:
             self._finish()
         elif response.code:
-            self._latest, self._stop_latest = response, stop
+            self._stop = stop
+            self._is_asked = self._is_doubted = False
+            self._was_confirmable = response.mtype is CON
+            if self._was_confirmable:
+                self._confirmed = manager.round
         self._tell(response, is_last)
         if is_last:
             self._run_end_callbacks()
@@ -243,34 +281,74 @@ class _Received(Pipe):
         """The client does not wait any more, or can not be reached."""
         if self._phase is _ENDED:
             return
-        if self.is_observing:
-            for stop in (self._stop_earlier, self._stop_latest):
-                if stop is not None:
-                    stop()
+        if self.is_observing and self._stop is not None:
+            self._stop()
         self._finish()
         self._tell(None, True)
         self._run_end_callbacks()
 
+    def maintain(self, maintainer: Maintainer) -> None:
+        """Take note of who can make a response at any time."""
+        self._maintainer = maintainer
+
     def begin(self) -> None:
         """Stay open after the first response."""
         self.is_observing = True
-        self._latest = self._stop_latest = self._stop_earlier = None
+        self._stop = self._maintainer = None
+        self._is_asked = self._is_doubted = self._was_confirmable = False
+        self._confirmed = self._manager.round
 
-    def _supersede(self) -> None:
-        """Make room for a notification.
+    def renew(self, request: Message) -> bool:
+        """Take in that the client asks for the same observation once more.
 
-        One that is still queued is not sent at all: states may be skipped (RFC 7641 section
-        4.5.1).  One that is in retransmission goes on: what takes its place there has to keep
-        its attempts and its timing (section 4.5.2).
+        Args:
+            request: A request with the same token.
+
+        Returns:
+            Whether it is for the same; if not, it takes the place of this one.
+
+        RFC 7641 sections 3.3.1 and 4.1.
         """
-        if not self.is_observing or self._stop_latest is None:
-            return
-        assert self._latest is not None  # they are set together
-        if self._latest.mid is None:
-            self._stop_latest()
-        else:
-            self._stop_earlier = self._stop_latest
-        self._latest = self._stop_latest = None
+        origin, maintainer = self._origin, self._maintainer
+        if (
+            maintainer is None
+            or request.opt.observe != 0
+            or _BLOCK1 in request.opt
+            or request.get_cache_key((_ETAG,)) != origin.get_cache_key((_ETAG,))
+            or not maintainer.renew(request)
+        ):
+            return False
+        if self._stop is not None:
+            # The client is there, and gets the present state by the response.
+            self._stop()
+            self._stop = None
+        self._origin = self.request = request
+        self._is_asked = True
+        maintainer.trigger()
+        return True
+
+    def doubt(self) -> bool:
+        """Have the client confirm that it is there; return whether that happens by itself."""
+        self._is_doubted = True
+        if self._maintainer is None:
+            return False
+        self._maintainer.trigger()
+        return True
+
+    def is_lost(self) -> bool:
+        """Take in that the network has trouble with the client; return whether it is the end.
+
+        RFC 7641 section 4.5: what counts is whether a confirmable notification gets there.
+        """
+        return self._was_confirmable or self._is_doubted or not self.doubt()
+
+    def is_due(self, round_: int) -> bool:
+        """Whether the client is to confirm that it is there.
+
+        Args:
+            round_: The number of the present round.
+        """
+        return round_ - self._confirmed >= _ROUNDS - 1 and not self._is_doubted
 
     def _finish(self) -> None:
         self._phase = _ENDED
@@ -314,8 +392,11 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         self.outgoing_requests: Matching[_Sent] = Matching(os.urandom)
         self.incoming_requests: dict[_Key, _Received] = {}
         # Those of the incoming that stay open, by where they came from.
-        self._observers: dict[EndpointAddress, set[_Received]] = {}
+        self._observers: dict[EndpointAddress, tuple[_Received, ...]] = {}
         self._observer_count = 0
+        # Times that it was looked for observers that have to confirm that they are there.
+        self.round = 0
+        self._round_timer: TimerHandle | None = None
         self.timers: Deadlines[_Sent] = Deadlines()
         self._timer: TimerHandle | None = None
         self._wake = float("inf")
@@ -390,6 +471,9 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._round_timer is not None:
+            self._round_timer.cancel()
+            self._round_timer = None
         await self.token_interface.shutdown()
 
     # Requests of others
@@ -397,8 +481,8 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
     def process_request(self, request: Message) -> None:
         """Have a request answered by the context.
 
-        One with the token of another that is still open takes its place (RFC 7641 section 4.1:
-        it is the same entry in the list of observers).
+        One with the token of another that is still open takes its place, or renews it if it is
+        equal (RFC 7641 section 4.1: it is the same entry in the list of observers).
 
         Args:
             request: A request that is no duplicate.
@@ -411,6 +495,8 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         pipe = _Received(self, request, key)  # type: ignore[arg-type]
         present = incoming.setdefault(pipe.key, pipe)
         if present is not pipe:
+            if present.is_observing and present.renew(request):
+                return
             present.end()
             incoming[pipe.key] = pipe
         self.context.render_to_plumbing_request(pipe)
@@ -443,7 +529,45 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         try:
             return response, self.token_interface.send_message(response, monitor)
         except (ValueError, TypeError) as problem:
-            self.log_failure("Response %r can not be sent", response, problem)
+            return self._send_substitute(request, response, problem)
+
+    def send_notification(
+        self,
+        request: Message,
+        response: Message,
+        monitor: Callable[[], None] | None,
+        former: Callable[[], None] | None,
+        is_confirmable: bool,
+    ) -> tuple[Message, Callable[[], None] | None]:
+        """Send a response after the first one, in place of the one before.
+
+        Args:
+            request: The very message that came in.
+            response: The response.
+            monitor: Called if the client rejects the response.
+            former: How to stop the one before.
+            is_confirmable: Whether the client has to confirm it.
+
+        Returns:
+            What was sent (5.00, where the response can not be encoded), and how to stop it.
+        """
+        response.request = request
+        response.remote = request.remote.as_response_address()  # type: ignore[union-attr]
+        response.token = request.token
+        try:
+            return response, self.token_interface.send_notification(
+                response, monitor, former, is_confirmable=is_confirmable
+            )
+        except (ValueError, TypeError) as problem:
+            if former is not None:
+                former()
+            return self._send_substitute(request, response, problem)
+
+    def _send_substitute(
+        self, request: Message, response: Message, problem: BaseException
+    ) -> tuple[Message, Callable[[], None] | None]:
+        """Send 5.00 instead of a response that can not be encoded."""
+        self.log_failure("Response %r can not be sent", response, problem)
         substitute = Message(code=Code.INTERNAL_SERVER_ERROR, token=request.token)
         substitute.request, substitute.remote = request, response.remote
         return substitute, self.token_interface.send_message(substitute, None)
@@ -480,8 +604,31 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             return False
         self._observer_count += 1
         pipe.begin()
-        self._observers.setdefault(pipe.key[1], set()).add(pipe)
+        remote = pipe.key[1]
+        # Most have one.
+        self._observers[remote] = (*self._observers.get(remote, ()), pipe)
+        if self._round_timer is None:
+            self._begin_round()
         return True
+
+    def _begin_round(self) -> None:
+        """Look for observers some time later."""
+        delay = self.context.transport_tuning.OBSERVATION_CONFIRM_INTERVAL / _ROUNDS
+        self._round_timer = self._loop.call_at(self._loop.time() + delay, self._end_round)
+
+    def _end_round(self) -> None:
+        """Ask those observers for a confirmation that have not given one for a day.
+
+        RFC 7641 section 4.5.
+        """
+        self._round_timer = None
+        self.round += 1
+        for pipes in list(self._observers.values()):
+            for pipe in pipes:
+                if pipe.is_due(self.round):
+                    pipe.doubt()
+        if self._observers and not self._is_shut_down:
+            self._begin_round()
 
     def forget(self, pipe: _Received) -> None:
         """Take an incoming request out of all tables."""
@@ -489,9 +636,10 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         if pipe.is_observing:
             self._observer_count -= 1
             remote = pipe.key[1]
-            observers = self._observers[remote]
-            observers.discard(pipe)
-            if not observers:
+            others = tuple([other for other in self._observers[remote] if other is not pipe])
+            if others:
+                self._observers[remote] = others
+            else:
                 del self._observers[remote]
 
     # Requests of our own
@@ -512,13 +660,16 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             request.add_exception(error.LibraryShutdown())
             return
         message = request.request
-        if message.token:
+        matching = self.outgoing_requests
+        token = message.token
+        if not token:
+            message.token = token = matching.next_token()
+        elif not request.keeps_token:
             # It was sent before, and perhaps still is: its token must not change under way.
             message = request.request = message.copy(token=b"")
+            message.token = token = matching.next_token()
         remote = message.remote
         assert remote is not None  # it has been filled in
-        matching = self.outgoing_requests
-        message.token = token = matching.next_token()
         message.mid = None
         is_group = remote.is_multicast
         sent = _Sent(self, request, token, is_group)
@@ -645,7 +796,8 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
     def dispatch_error(self, errno: int | Exception, remote: EndpointAddress) -> None:
         """Take note that nothing will come from an endpoint any more.
 
-        Our requests to it fail, and its observations end.  What it asked for and what is being
+        Our requests to it fail, and its observations end (or their observers are asked whether
+        they are still there, if that was not asked yet).  What it asked for and what is being
         worked on is finished; if the endpoint comes back, it may ask for the result.
 
         Args:
@@ -660,8 +812,10 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
                 sent.fail(problem)
             for answer in pings:
                 self._fail_ping(answer, problem)
-        for received in list(self._observers.get(remote, ())):
-            received.end()
+        is_final = isinstance(errno, error.TimeoutError)
+        for received in self._observers.get(remote, ()):
+            if is_final or received.is_lost():
+                received.end()
 
 
 def _network_error(problem: int | Exception) -> error.Error:

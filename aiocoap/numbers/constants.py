@@ -90,6 +90,15 @@ class TransportTuning:
     OBSERVATION_RESET_TIME: float = 128
     """Age at which a notification is overtaken by any other (RFC 7641 section 3.4)."""
 
+    OBSERVATION_CONFIRM_INTERVAL: float = 86400
+    """Time in which an observer has to confirm a notification at least once (RFC 7641 section
+    4.5)."""
+
+    OBSERVATION_RETRIES: int = 6
+    """How often a client tries in vain to take up a lost observation before that fails; the
+    pause before each time is twice as long as the one before, 10 seconds at first.  None of it
+    is from an RFC, but for that pause."""
+
     DEFAULT_BLOCK_SIZE_EXP: int = 6
     """Block size exponent that transfers begin with: blocks of 16·2ⁿ bytes."""
 

@@ -528,7 +528,8 @@ class Reliability:
             The handle for :meth:`cancel` and for the next call; it may be the former one.
 
         Raises:
-            ValueError: The message can not be encoded; nothing has changed then.
+            ValueError: The message can not be encoded; what the former one waits for is open
+                then, and can be cancelled.
 
         RFC 7641 sections 4.5, 4.5.1 and 4.5.2.
         """

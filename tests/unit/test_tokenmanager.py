@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from aiocoap.numbers.codes import (
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.numbers.types import CON
 from aiocoap.optiontypes import OpaqueOption
-from aiocoap.pipe import Phase, Pipe, PlumbingRequest
+from aiocoap.pipe import Phase, Pipe, PlumbingRequest, Renewal
 from aiocoap.tokenmanager import TokenManager
 
 
@@ -380,7 +381,7 @@ def test_notifications(house: House) -> None:
     assert pipe.phase is Phase.ENDED
     assert house.manager.incoming_requests == {}
     assert house.manager._observers == {}
-    assert house.below.stopped == []
+    assert house.below.stopped == [one, other], "each takes the place of the one before"
 
 
 def test_a_reset_ends_the_observation(house: House) -> None:
@@ -413,21 +414,22 @@ def test_an_unreachable_observer_is_none_any_more(house: House) -> None:
 def test_the_end_stops_what_is_in_retransmission(house: House) -> None:
     pipe = house.receive(observe=0)
     one, other = notify(pipe, 1), notify(pipe, 2)
+    assert house.below.stopped == [one]
     house.manager.dispatch_error(errno.ECONNREFUSED, Remote("client"))
     assert house.below.stopped == [one, other]
 
 
-def test_a_new_notification_takes_the_place_of_a_queued_one(house: House) -> None:
+def test_notifications_are_sent_as_such(house: House) -> None:
+    below = Notifying()
+    house.manager.token_interface = below
     pipe = house.receive(observe=0)
-    in_flight = notify(pipe, 1)
-    house.below.queues = True
-    queued = notify(pipe, 2)
-    notify(pipe, 3)
-    assert house.below.stopped == [queued]
-    newest = notify(pipe, 4, is_last=True)
-    assert house.below.stopped[1:] == [house.below.sent[2]]
-    assert in_flight not in house.below.stopped
-    assert house.below.sent[-1] is newest
+    first = notify(pipe, 1)
+    assert (below.sent, below.notified) == ([first], [])
+    second, third = notify(pipe, 2), notify(pipe, 3, is_last=True)
+    assert [(one, former, confirm) for one, former, confirm in below.notified] == [
+        (second, first, False),
+        (third, second, False),
+    ]
 
 
 def test_over_a_reliable_transport_there_is_nothing_to_stop(house: House) -> None:
@@ -455,9 +457,23 @@ def test_a_notification_that_is_suppressed(house: House) -> None:
     pipe.add_response(Message(code=EMPTY))
     assert pipe.phase is Phase.OPEN
     assert house.below.monitors == [None]
-    notify(pipe)
+    shown = notify(pipe)
     pipe.add_response(Message(code=EMPTY))
-    assert len(house.below.sent) == 3
+    assert len(house.below.sent) == 2
+    assert house.below.stopped == [], "it is not outdated for the client"
+    pipe.add_response(Message(code=EMPTY), is_last=True)
+    assert len(house.below.sent) == 2
+    assert house.below.stopped == [shown]
+    assert pipe.phase is Phase.ENDED
+
+
+def test_what_is_suppressed_in_the_end_after_nothing_to_stop(house: House) -> None:
+    house.below.reliable = True
+    pipe = house.receive(observe=0)
+    notify(pipe)
+    pipe.add_response(Message(code=EMPTY), is_last=True)
+    assert house.below.stopped == []
+    assert pipe.phase is Phase.ENDED
 
 
 def test_a_notification_that_can_not_be_encoded_ends_the_observation(house: House) -> None:
@@ -468,6 +484,240 @@ def test_a_notification_that_can_not_be_encoded_ends_the_observation(house: Hous
     assert [message.code for message in house.below.sent] == [CONTENT, INTERNAL_SERVER_ERROR]
     assert pipe.phase is Phase.ENDED
     assert house.manager._observers == {}
+    assert set(house.below.stopped) == {house.below.sent[0]}
+
+
+def test_the_same_where_there_is_nothing_to_stop(house: House) -> None:
+    house.below.reliable = True
+    pipe = house.receive(observe=0)
+    notify(pipe)
+    house.below.fail = TypeError
+    notify(pipe)
+    assert [message.code for message in house.below.sent] == [CONTENT, INTERNAL_SERVER_ERROR]
+    assert pipe.phase is Phase.ENDED
+
+
+class Maintainer:
+    """Gives another response when it is asked, and takes note of equal requests."""
+
+    def __init__(self, pipe: Pipe, *, willing: bool = True) -> None:
+        self.pipe = pipe
+        self.willing = willing
+        self.triggered = 0
+        self.renewed: list[Message] = []
+        pipe.maintain(self)
+
+    def trigger(self) -> None:
+        self.triggered += 1
+
+    def renew(self, request: Message) -> bool:
+        self.renewed.append(request)
+        return self.willing
+
+
+class Notifying(Below):
+    """A message floor that knows notifications: everything is confirmable that is to be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notified: list[tuple[Message, Message | None, bool]] = []
+
+    def send_notification(
+        self,
+        message: Message,
+        messageerror_monitor: Callable[[], None] | None,
+        former: Any,
+        *,
+        is_confirmable: bool = False,
+    ) -> Any:
+        if is_confirmable:
+            message.mtype = CON
+        self.notified.append((message, former and former.args[0], is_confirmable))
+        return partial(self.stopped.append, message)
+
+    def send_message(
+        self, message: Message, messageerror_monitor: Callable[[], None] | None
+    ) -> Callable[[], None] | None:
+        super().send_message(message, messageerror_monitor)
+        return partial(self.stopped.append, message)
+
+
+@pytest.fixture
+def observed(house: House) -> tuple[House, Notifying, Pipe, Maintainer]:
+    """A server with an observer that has got its first response."""
+    below = Notifying()
+    house.below = house.manager.token_interface = below
+    pipe = house.receive(observe=0, etags=[b"1"])
+    notify(pipe)
+    return house, below, pipe, Maintainer(pipe)
+
+
+Observed = tuple[House, Notifying, Pipe, Maintainer]
+
+
+def test_an_equal_registration_renews_the_old(observed: Observed) -> None:
+    house, below, pipe, maintainer = observed
+    house.receive(observe=0, etags=[b"2"])
+    assert house.context.pipes == [pipe], "there is no other one"
+    (request,) = maintainer.renewed
+    assert maintainer.triggered == 1
+    assert below.stopped == [below.sent[0]], "the client is there, and hears of it now"
+    answer = notify(pipe, 2)
+    assert below.sent[-1] is answer
+    assert answer.request is request
+    assert pipe.request is request
+    assert below.notified == []
+    later = notify(pipe, 3)
+    assert below.notified == [(later, answer, False)]
+    assert later.request is request
+    assert house.manager._observer_count == 1
+
+
+def test_renewing_where_there_is_nothing_to_stop(observed: Observed) -> None:
+    house, below, pipe, maintainer = observed
+    house.receive(observe=0)
+    house.receive(observe=0)
+    assert len(maintainer.renewed) == 2
+    assert len(below.stopped) == 1
+    answer = notify(pipe)
+    assert below.sent[-1] is answer
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {},
+        {"observe": 1},
+        {"observe": 0, "uri_query": ["other"]},
+        {"observe": 0, "block1": (0, False, 6)},
+    ],
+)
+def test_another_request_ends_the_old(observed: Observed, kwargs: dict[str, Any]) -> None:
+    house, below, pipe, maintainer = observed
+    new = house.receive(**kwargs)
+    assert new is not pipe
+    assert pipe.phase is Phase.ENDED
+    assert maintainer.renewed == []
+    assert below.stopped == [below.sent[0]]
+
+
+def test_a_registration_that_can_not_be_renewed(observed: Observed) -> None:
+    house, _, pipe, maintainer = observed
+    maintainer.willing = False
+    assert house.receive(observe=0) is not pipe
+    assert pipe.phase is Phase.ENDED
+    assert maintainer.triggered == 0
+
+
+DAY = 86400
+
+
+def test_observers_confirm_that_they_are_there_every_day(observed: Observed) -> None:
+    house, below, pipe, maintainer = observed
+    house.loop.advance(DAY * 0.9)
+    notify(pipe)
+    assert [confirm for _, _, confirm in below.notified] == [False]
+    assert maintainer.triggered == 0
+    house.loop.advance(DAY * 0.1)
+    assert maintainer.triggered == 1
+    house.loop.advance(DAY)
+    assert maintainer.triggered == 1, "it has been asked"
+    notify(pipe)
+    assert below.notified[-1][2]
+    house.loop.advance(DAY * 0.5)
+    notify(pipe)
+    assert not below.notified[-1][2]
+    house.loop.advance(DAY * 0.5)
+    assert maintainer.triggered == 2
+    pipe.add_response(Message(code=CONTENT), is_last=True)
+    house.loop.advance(DAY)
+    assert house.loop.pending() == [], "nobody has to be asked"
+
+
+def test_who_confirms_by_itself_is_not_asked(observed: Observed) -> None:
+    house, _, pipe, maintainer = observed
+    for _ in range(10):
+        house.loop.advance(DAY * 0.5)
+        pipe.add_response(Message(code=CONTENT, observe=1, mtype=CON))
+    assert maintainer.triggered == 0
+
+
+def test_who_can_not_be_asked_at_once_is_asked_by_the_next_notification(house: House) -> None:
+    house.below = below = Notifying()
+    house.manager.token_interface = below
+    pipe = house.receive(observe=0)
+    notify(pipe)
+    house.loop.advance(DAY)
+    assert pipe.phase is Phase.OPEN
+    notify(pipe)
+    assert below.notified[-1][2]
+    house.manager.dispatch_error(errno.ECONNREFUSED, Remote("client"))
+    assert pipe.phase is Phase.ENDED
+
+
+def test_a_renewal_keeps_its_token(house: House) -> None:
+    first = house.request(observe=0)
+    token = first.request.token
+    house.stop()
+    message = first.request.copy(etags=[b"1"])
+    renewal = Renewal(message, house.context.log)
+    renewal.on_event(house.take)
+    house.manager.request(renewal)
+    assert house.below.sent[-1] is message
+    assert message.token == token
+    assert house.respond(observe=1)
+    assert house.events[-1].message is not None
+    house.request(Message(code=GET, token=token).remote)
+    assert house.below.sent[-1].token != token
+
+
+def test_a_renewal_without_a_token_gets_one(house: House) -> None:
+    message = Message(code=GET, observe=0)
+    message.remote = Remote("server")
+    pipe = Renewal(message, house.context.log)
+    pipe.on_event(house.take)
+    house.manager.request(pipe)
+    assert message.token
+
+
+def test_rounds_begin_anew(observed: Observed) -> None:
+    house, _, pipe, _ = observed
+    pipe.add_response(Message(code=CONTENT), is_last=True)
+    house.loop.advance(DAY)
+    pipe = house.receive(observe=0)
+    notify(pipe)
+    other = house.receive(b"other", observe=0)
+    notify(other)
+    assert len(house.loop.pending()) == 1
+    maintainer = Maintainer(pipe)
+    house.loop.advance(DAY)
+    assert maintainer.triggered == 1
+
+
+def test_who_may_be_gone_is_asked(observed: Observed) -> None:
+    house, below, pipe, maintainer = observed
+    house.manager.dispatch_error(errno.ECONNREFUSED, Remote("client"))
+    assert maintainer.triggered == 1
+    assert pipe.phase is Phase.OPEN
+    notify(pipe)
+    assert below.notified[-1][2]
+    house.manager.dispatch_error(errno.ECONNREFUSED, Remote("client"))
+    assert pipe.phase is Phase.ENDED
+    assert maintainer.triggered == 1
+
+
+def test_who_may_be_gone_before_it_was_asked(observed: Observed) -> None:
+    house, _, pipe, _ = observed
+    house.manager.dispatch_error(errno.ECONNREFUSED, Remote("client"))
+    house.manager.dispatch_error(errno.ECONNREFUSED, Remote("client"))
+    assert pipe.phase is Phase.ENDED
+
+
+def test_who_was_asked_in_vain_is_gone(observed: Observed) -> None:
+    house, _, pipe, maintainer = observed
+    house.manager.dispatch_error(error.ConRetransmitsExceeded(), Remote("client"))
+    assert pipe.phase is Phase.ENDED
+    assert maintainer.triggered == 0
 
 
 def test_an_exception_ends_the_observation(house: House) -> None:
