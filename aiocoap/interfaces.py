@@ -196,6 +196,37 @@ class TokenInterface(ABC):
         """
         raise Error("endpoints of this transport can not be pinged")
 
+    def send_notification(
+        self,
+        message: Message,
+        messageerror_monitor: Callable[[], None] | None,
+        former: Callable[[], None] | None,
+        *,
+        is_confirmable: bool = False,
+    ) -> Callable[[], None] | None:
+        """Send a response after the first one, in place of the one before.
+
+        Args:
+            message: As for :meth:`send_message`.
+            messageerror_monitor: Called when the peer rejects this message or one before.
+            former: What this method or :meth:`send_message` returned for the response before.
+            is_confirmable: Whether the peer has to confirm the message, where it could be sent
+                in a way that does not ask for that.
+
+        Returns:
+            A function to call when the message need not be sent (again) any more, or None
+            where there is nothing to stop; whatever the former one would have stopped is
+            settled.
+
+        Raises:
+            ValueError: The message can not be encoded.
+
+        RFC 7641 section 4.5.
+        """
+        if former is not None:
+            former()
+        return self.send_message(message, messageerror_monitor)
+
     @abstractmethod
     def owns(self, remote: EndpointAddress) -> bool:
         """Whether an address is one of this interface's."""

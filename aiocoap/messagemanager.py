@@ -299,6 +299,38 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
         message.remote = remote
         return self.send_message(message, pong)
 
+    def send_notification(
+        self,
+        message: Message,
+        messageerror_monitor: Callable[[], None] | None,
+        former: Callable[[], None] | None,
+        *,
+        is_confirmable: bool = False,
+    ) -> Callable[[], None] | None:
+        """Send a response after the first one, in place of the one before.
+
+        Args:
+            message: As for :meth:`send_message`.
+            messageerror_monitor: Called when the peer rejects this message or one before.
+            former: What this method or :meth:`send_message` returned for the response before.
+            is_confirmable: Whether it is to be confirmable, whatever else speaks against it.
+
+        Returns:
+            A function to call when the message need not be sent (again) any more.
+
+        Raises:
+            ValueError: The message can not be encoded.
+
+        RFC 7641 section 4.5.
+        """
+        if is_confirmable:
+            message.mtype = Type.CON
+        # It is one of ours.
+        out: Outgoing | None = None if former is None else former.args[0]  # type: ignore[attr-defined]
+        taken = self._heart.notify(message, messageerror_monitor, self._time(), out)
+        self._follow_up()
+        return former if taken is out else partial(self._cancel, taken)
+
     def _prepare_own_message(self, request: Message) -> float:
         """Acknowledge the request of a response that is not piggybacked, if need be.
 
