@@ -43,6 +43,9 @@ _REQUEST, _RESPONSE, _REPLY, _RESET = (
 )
 _NEVER = float("inf")
 
+MAX_GIVE_UPS = 20
+"""Number of endpoints in a minute of which the log says that they do not answer."""
+
 
 class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
     """What is between datagrams and messages: types, Message IDs, and all that hangs on them.
@@ -78,6 +81,8 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
         # When the one timer goes off; it may be earlier than necessary, never later.
         self._timer: TimerHandle | None = None
         self._armed = _NEVER
+        self._give_ups = 0
+        self._give_up_minute = 0.0
         self._message_interface: interfaces.MessageInterface | None = None
         # What every message goes through is looked up once.
         self._time = self._loop.time
@@ -415,10 +420,26 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
         silent = self._heart.tick(now)
         self._follow_up()
         for remote in silent:
-            self.log.info("No answer from %s, giving up", remote)
+            self._log_silence(remote, now)
             self.token_manager.dispatch_error(
                 ConRetransmitsExceeded(f"no acknowledgement from {remote.hostinfo}"), remote
             )
+
+    def _log_silence(self, remote: EndpointAddress, now: float) -> None:
+        """Log that an endpoint does not answer, unless strangers make it happen all the time.
+
+        Args:
+            remote: The endpoint; it may be one that never asked for what was sent there.
+            now: Monotonic seconds.
+        """
+        minute = now // 60
+        if minute != self._give_up_minute:
+            self._give_up_minute, self._give_ups = minute, 0
+        self._give_ups += 1
+        if self._give_ups <= MAX_GIVE_UPS:
+            self.log.info("No answer from %s, giving up", remote)
+        elif self._give_ups == MAX_GIVE_UPS + 1:
+            self.log.info("More endpoints do not answer; no more are logged in this minute")
 
 
 def _guards(setting: str) -> bool | None:

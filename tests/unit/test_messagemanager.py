@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import logging
 import random
 import weakref
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from aiocoap import error
 from aiocoap.message import Message
-from aiocoap.messagemanager import MessageManager
+from aiocoap.messagemanager import MAX_GIVE_UPS, MessageManager
 from aiocoap.numbers.codes import CONTENT, EMPTY, GET, POST
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.numbers.types import ACK, CON, NON, RST
@@ -325,6 +326,29 @@ def test_an_unreachable_endpoint_is_told_of_at_once(bench: Bench) -> None:
 
 
 # Pings
+
+
+def test_give_ups_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    class Hasty(TransportTuning):
+        MAX_RETRANSMIT = 0
+
+    # Strangers choose where responses go, and how many of them are in vain.
+    caplog.set_level(logging.INFO)
+    bench = Bench(Hasty())
+    for minute in range(2):
+        for number in range(30):
+            bench.endpoint.receive(bytes((0x40, 1, minute, number)), f"[2001:db8::2:{number}]")
+        bench.clock.settle()
+        for request in bench.floor.requests[30 * minute :]:
+            bench.floor.respond(request, Message(code=CONTENT, mtype=CON))
+        bench.clock.advance(60)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2 * (MAX_GIVE_UPS + 1)
+    assert "2001:db8::2:" in lines[0]
+    assert "no more" in lines[MAX_GIVE_UPS]
+    assert lines[MAX_GIVE_UPS + 1].startswith("No answer from")
+    bench.endpoint.close()
+    bench.clock.close()
 
 
 def test_a_ping_is_answered_by_a_reset(bench: Bench) -> None:
