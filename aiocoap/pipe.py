@@ -56,7 +56,11 @@ _PREPARING, _OPEN, _ENDED = Phase.PREPARING, Phase.OPEN, Phase.ENDED
 
 
 class _Event(NamedTuple):
-    """What comes out of a pipe: a message, or an exception (which is always the last)."""
+    """What comes out of a pipe: a message, or an exception (which is always the last).
+
+    An event with neither is the end for an onlooker, and the end of the time that members of a
+    group had to answer.
+    """
 
     message: Message | None
     exception: BaseException | None
@@ -176,6 +180,14 @@ class Pipe:
             exception: Usually an :class:`aiocoap.error.Error`.
         """
         self._emit(_Event(None, exception, True))
+
+    def close_group(self) -> None:
+        """Tell the requester that who has not answered yet comes too late.
+
+        That is an event with neither message nor exception, and not the last: a member of the
+        group may go on with notifications.
+        """
+        self._emit(_Event(None, None, False))
 
     def _emit(self, event: _Event) -> None:
         phase = self._phase

@@ -26,11 +26,13 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
+from functools import partial
 from logging import Logger, LoggerAdapter, getLogger
 from typing import TYPE_CHECKING, Any
 
 from . import error, interfaces
 from .address import EndpointAddress
+from .groupresponses import Collector, Responses
 from .message import Message
 from .numbers.codes import Code
 from .numbers.constants import TransportTuning
@@ -271,6 +273,7 @@ class _Delivery:
     """
 
     __slots__ = (
+        "_collector",
         "_held",
         "_log",
         "_observation",
@@ -295,6 +298,8 @@ class _Delivery:
         self._source: EndpointAddress | None = None
         # How to lose the interest in the pipe that is open.
         self.stop: Callable[[], None] | None = None
+        # What puts the responses of everybody where the application asked for them.
+        self._collector: Collector | None = None
 
     def observe(self, reset_time: float) -> ClientObservation | None:
         """Return the observation, if the request asks for one.
@@ -323,7 +328,7 @@ class _Delivery:
     def drop_observation(self, _: object = None) -> None:
         """Nobody wants notifications (any more); a response may still be waited for."""
         self._held = self._observation = None
-        if self.response.done():
+        if self.response.done() and self._collector is None:
             self.close()
 
     def cancel(self) -> None:
@@ -331,6 +336,9 @@ class _Delivery:
         observation = self._observer()
         if observation is not None:
             observation.cancel()
+        collector, self._collector = self._collector, None
+        if collector is not None:
+            collector.end()
         self.close()
 
     def close(self) -> None:
@@ -342,10 +350,15 @@ class _Delivery:
 
     def on_event(self, event: _Event) -> bool:
         """Take an event out of the pipe; return whether more are welcome."""
+        if self._collector is not None and self._is_to_group():
+            return self._on_member(self._collector, event)
         message, exception, is_last = event
         if is_last or self._ordering is None:
             self.stop = None
         if message is None:
+            if exception is None:
+                # An observed member of a group goes on alone.
+                return True
             self.fail(exception)
         elif self._ordering is None:
             self.take(message)
@@ -382,9 +395,13 @@ class _Delivery:
         is_response = not self.response.done()
         if is_response:
             self.response.set_result(message)
+        if self._collector is not None and not self._is_to_group():
+            self._collector.add(message)
+            self._complete(self._collector)
         observation = self._observer()
         if observation is None:
-            self.close()
+            if self._collector is None:
+                self.close()
             return
         if not is_response:
             observation.callback(message)
@@ -397,10 +414,14 @@ class _Delivery:
         """Give an exception to the application."""
         problem = _as_error(exception)
         observation = self._observer()
+        collector, self._collector = self._collector, None
+        if collector is not None:
+            collector.end(problem)
         if not self.response.done():
             self.response.set_exception(problem)
             if (
                 observation is not None
+                or collector is not None
                 or isinstance(problem, error.LibraryShutdown)
                 or _NO_RESPONSE in self.request.opt
             ):
@@ -409,6 +430,87 @@ class _Delivery:
         if observation is not None:
             observation.error(problem)
         self.close()
+
+    # Groups
+
+    def collect(self) -> Responses:
+        """Have the responses of everybody collected, and return where they are to be had."""
+        responses = Responses()
+        self._collector = Collector(responses, self._drop_responses, self.fail)
+        return responses
+
+    def _drop_responses(self) -> None:
+        """Nobody wants the responses of everybody any more; the first may still be waited for."""
+        collector, self._collector = self._collector, None
+        if collector is not None:
+            collector.end()
+            if self.response.done() and self._observer() is None:
+                self.close()
+
+    def _collects_members(self) -> bool:
+        """Whether the request goes to a group, and the responses of all members are wanted."""
+        return self._collector is not None and self._is_to_group()
+
+    def _is_to_group(self) -> bool:
+        """Whether the request goes to a group; it is only known once something came back."""
+        remote = self.request.remote
+        return remote is not None and remote.is_multicast
+
+    def _on_member(self, collector: Collector, event: _Event) -> bool:
+        """Take an event that concerns a group, whose members may all answer."""
+        message, exception, is_last = event
+        if is_last:
+            self.stop = None
+        if message is not None:
+            is_first = collector.admit(message.remote)
+            is_source = self._ordering is not None and self._source in (None, message.remote)
+            if is_source and not self._is_fresh(message):
+                return True
+            if is_first:
+                self.take_member(collector, message)
+                if is_source and not is_notification(message):
+                    self._refuse_observation()
+            elif is_source:
+                self.take(message)
+        elif exception is not None and not isinstance(exception, error.RequestTimedOut):
+            self.fail(exception)
+            return False
+        if message is None or is_last:
+            collector.close(partial(self._end_of_group, collector, exception))
+        return self.stop is not None
+
+    def _refuse_observation(self) -> None:
+        """The member that answered first can not be observed."""
+        observation = self._observer()
+        if observation is not None:
+            observation.error(error.NotObservable())
+
+    def take_member(self, collector: Collector, message: Message) -> None:
+        """Take the first response of a member of a group.
+
+        Args:
+            collector: Where it goes.
+            message: The response.
+        """
+        message.request = self.request
+        if not self.response.done():
+            self.response.set_result(message)
+        collector.add(message)
+
+    def _end_of_group(self, collector: Collector, exception: BaseException | None) -> None:
+        """All members have had their time, and everything that they answered is there."""
+        self._complete(collector)
+        if not self.response.done():
+            self.fail(next(iter(collector.failures.values()), exception))
+            # Who iterates sees by the end of it.
+            self.response.exception()
+        elif self._observer() is None:
+            self.close()
+
+    def _complete(self, collector: Collector) -> None:
+        """Let iterations end."""
+        self._collector = None
+        collector.end()
 
 
 class _BlockwiseDelivery(_Delivery):
@@ -419,7 +521,7 @@ class _BlockwiseDelivery(_Delivery):
         context: Where to send.
     """
 
-    __slots__ = ("_context", "_interface", "_is_challenged", "_task", "_whole")
+    __slots__ = ("_challengers", "_context", "_interface", "_task", "_whole")
 
     def __init__(self, request: Message, context: Context) -> None:
         super().__init__(request, context.loop, context.log)
@@ -428,8 +530,8 @@ class _BlockwiseDelivery(_Delivery):
         # What later blocks of the response are asked for with.
         self._whole = request
         self._task: asyncio.Task[None] | None = None
-        # Whether the server has asked for a proof of our address, and got it.
-        self._is_challenged = False
+        # Who has asked for a proof of our address, and got it: a server, or members of a group.
+        self._challengers: tuple[EndpointAddress | None, ...] = ()
 
     def close(self) -> None:
         """Stop to work on the request."""
@@ -488,6 +590,9 @@ class _BlockwiseDelivery(_Delivery):
         assert self._interface is not None  # and so has this
         exponent, payload_size = self._block_size(remote)
         if needs_upload(request, exponent, payload_size):
+            if remote.is_multicast:
+                # What members get of it would be different (RFC 7959 does not say how).
+                raise error.Error("a body in several blocks can not be sent to a group")
             return False
         pipe = Pipe(request, self._log)
         self.stop = pipe.on_event(self.on_event)
@@ -497,7 +602,12 @@ class _BlockwiseDelivery(_Delivery):
     def on_event(self, event: _Event) -> bool:
         """Take an event out of the pipe; return whether more are welcome."""
         message = event[0]
-        if message is None or message.code != Code.UNAUTHORIZED or not self._challenges(message):
+        if (
+            message is None
+            or message.code != Code.UNAUTHORIZED
+            or self._collects_members()
+            or not self._challenges(message)
+        ):
             return super().on_event(event)
         assert self._interface is not None  # it brought the challenge
         pipe = Pipe(_with_echo(self.request, message), self._log)
@@ -510,9 +620,11 @@ class _BlockwiseDelivery(_Delivery):
 
         RFC 9175 section 2.3.
         """
-        if self._is_challenged or response.code != Code.UNAUTHORIZED or response.opt.echo is None:
+        if response.code != Code.UNAUTHORIZED or response.opt.echo is None:
             return False
-        self._is_challenged = True
+        if response.remote in self._challengers:
+            return False
+        self._challengers = (*self._challengers, response.remote)
         return True
 
     async def _ask(self, message: Message, is_observed: bool = False) -> _Question:
@@ -623,18 +735,12 @@ class _BlockwiseDelivery(_Delivery):
             self.deliver(message, message)
 
     async def _download(self, first: Message) -> None:
-        """Fetch the rest of a response's body, from whom the first block came.
+        """Fetch the rest of a response's body, and deliver it.
 
-        RFC 7959 sections 2.4, 2.6 and 2.8.
+        RFC 7959 section 2.6.
         """
         try:
-            assert first.remote is not None  # it came from somewhere
-            exponent, _ = self._block_size(first.remote)
-            download = Block2Download(self._whole, first, exponent, self._tuning().MAX_BODY_SIZE)
-            whole = None
-            while whole is None:
-                question = await self._ask(download.next_request())
-                whole = download.feed(question.answer.result())
+            whole = await self._fetch(first)
         except error.ResourceChanged as problem:
             if not (self.response.done() and is_notification(first)):
                 self.fail(problem)
@@ -644,10 +750,69 @@ class _BlockwiseDelivery(_Delivery):
         else:
             self.deliver(whole, first)
 
+    async def _fetch(self, first: Message) -> Message:
+        """Return a response with its whole body, the rest of it from whom the first block came.
+
+        Args:
+            first: The response with the first block.
+
+        Raises:
+            Error: It can not be had.
+
+        RFC 7959 sections 2.4 and 2.8.
+        """
+        assert first.remote is not None  # it came from somewhere
+        exponent, _ = self._block_size(first.remote)
+        download = Block2Download(self._whole, first, exponent, self._tuning().MAX_BODY_SIZE)
+        whole = None
+        while whole is None:
+            question = await self._ask(download.next_request())
+            whole = download.feed(question.answer.result())
+        return whole
+
+    # Groups
+
+    def take_member(self, collector: Collector, message: Message) -> None:
+        """Take the first response of a member of a group; fetch the rest of its body, if need be.
+
+        Args:
+            collector: Where it goes.
+            message: The response.
+        """
+        is_challenge = self._challenges(message)
+        if is_challenge or wants_download(self._whole, message):
+            work = self._fetch_member(collector, message, is_challenge)
+            collector.begin(self._context.spawn(work, "request"))
+        else:
+            super().take_member(collector, message)
+
+    async def _fetch_member(self, collector: Collector, first: Message, is_challenge: bool) -> None:
+        """Fetch what a member has not answered to the group: the response, or the rest of it."""
+        assert first.remote is not None  # it came from somewhere
+        try:
+            async with collector.gate:
+                whole = first
+                if is_challenge:
+                    whole = (await self._ask(_with_echo(self.request, first))).answer.result()
+                if wants_download(self._whole, whole):
+                    whole = await self._fetch(whole)
+        except error.LibraryShutdown as problem:
+            self.fail(problem)
+        except Exception as problem:
+            collector.failures[first.remote] = _as_error(problem)
+        else:
+            super().take_member(collector, whole)
+
 
 def _with_echo(request: Message, challenge: Message) -> Message:
-    """Return a request again, with the proof that its sender got the challenge."""
-    return request.copy(echo=challenge.opt.echo, mid=None, token=b"")
+    """Return a request again, with the proof that its sender got the challenge.
+
+    Of a group, it goes to the member that wants the proof (RFC 9175 section 2.4).
+    """
+    again = request.copy(echo=challenge.opt.echo, mid=None, token=b"")
+    if request.remote is not None and request.remote.is_multicast:
+        again.remote, again.mtype = challenge.remote, None
+    return again
 
 
 class _Question:
@@ -710,6 +875,21 @@ class BaseRequest:
 
     response: asyncio.Future[Message]
     observation: ClientObservation | None
+    _responses: Responses | None = None
+
+    @property
+    def responses(self) -> Responses:
+        """Everybody's responses, as an asynchronous iterator (unstable).
+
+        It is for requests to groups: ``response`` is the first of what comes here, and all the
+        others have no other way.  Take it before the loop gets its next turn, which is right
+        after making the request; else there may be nothing but the first response.
+
+        RFC 7252 section 8.2.
+        """
+        if self._responses is None:
+            self._responses = _responses_of(self.response)
+        return self._responses
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.response!r}, {self.observation!r}>"
@@ -786,6 +966,20 @@ class BlockwiseRequest(BaseUnicastRequest, interfaces.Request):
         tuning = app_request.transport_tuning or protocol.transport_tuning
         self.observation = delivery.observe(tuning.OBSERVATION_RESET_TIME)
         delivery.start()
+
+
+def _responses_of(response: asyncio.Future[Message]) -> Responses:
+    """Return where all responses to a request come in, from now on."""
+    if not response.done():
+        assert isinstance(response, _Response)  # requests have no others
+        assert response.delivery is not None  # for as long as the future is not done
+        return response.delivery.collect()
+    responses = Responses()
+    problem = None if response.cancelled() else response.exception()
+    if problem is None and not response.cancelled():
+        responses.add(response.result())
+    responses.end(_as_error(problem) if problem is not None else None)
+    return responses
 
 
 def _as_error(problem: BaseException | None) -> error.Error:

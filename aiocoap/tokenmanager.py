@@ -21,7 +21,11 @@ the message layer's own end of patience comes first (MAX_TRANSMIT_WAIT from the 
 transmission, at the latest).  An acknowledgement does not begin the time anew, as this floor
 does not see any; where only the last transmission was received, there are still MAX_TRANSMIT_WAIT
 less MAX_TRANSMIT_SPAN to answer it, 48 seconds with the default parameters.  The first response
-ends the waiting: observations and multicast requests stay open as long as somebody listens.
+ends the waiting: observations stay open as long as somebody listens.
+
+The members of a group have GROUP_TIMEOUT from when the request has left, and a request that
+somebody still listens to ends then in :class:`~aiocoap.error.RequestTimedOut` in any case.  An
+observation goes on with the member that answered first.
 
 Observers
 ---------
@@ -37,7 +41,8 @@ Bounds
 Strangers can make the tables of incoming requests grow.  There are at most ``MAX_INCOMING``
 requests in work; what is beyond is answered by 5.03.  At most ``MAX_OBSERVERS`` of them may stay
 open after the first response; the others are answered once, without Observe, which tells the
-client that it is not observing (RFC 7641 section 4.1).
+client that it is not observing (RFC 7641 section 4.1).  Of a group, ``MAX_RESPONDERS`` members
+may answer a request, each of them once; further responses are rejected.
 """
 
 from __future__ import annotations
@@ -85,6 +90,9 @@ MAX_INCOMING = 32_768
 MAX_OBSERVERS = 16_384
 """Number of incoming requests that may stay open after their first response."""
 
+MAX_RESPONDERS = 1024
+"""Number of members of a group that may answer one request."""
+
 MAX_ENCODING_ERRORS = 20
 """Number of responses that can not be encoded that go to the log in a minute at most."""
 
@@ -115,11 +123,17 @@ class _Sent:
         "is_group",
         "observes",
         "pipe",
+        "responders",
+        "source",
         "stop",
         "timeout",
         "token",
         "was_queued",
     )
+
+    # Set where it is a group: who has answered, and who of them is observed.
+    responders: set[EndpointAddress | None]
+    source: EndpointAddress | None
 
     def __init__(self, manager: TokenManager, pipe: Pipe, token: bytes, is_group: bool) -> None:
         self._manager = manager
@@ -127,6 +141,8 @@ class _Sent:
         self.pipe: Pipe | None = pipe
         self.token = token
         self.is_group = is_group
+        if is_group:
+            self.responders, self.source = set(), None
         opt = pipe.request.opt
         self.observes = _OBSERVE in opt and opt.observe == 0
         self.is_answered = False
@@ -152,6 +168,28 @@ class _Sent:
         """No response will come."""
         if self.pipe is not None:
             self.pipe.add_exception(problem)
+
+    def admits(self, responder: EndpointAddress | None) -> bool:
+        """Whether a member of a group may answer: once, or as the one that is observed."""
+        if self.observes and (self.source is None or self.source == responder):
+            self.source = responder
+        elif responder in self.responders or len(self.responders) >= MAX_RESPONDERS:
+            return False
+        self.responders.add(responder)
+        return True
+
+    def close(self) -> None:
+        """Wait no longer for who has not answered yet.
+
+        From then on an observation is one of a single endpoint: notifications of others are
+        rejected, which ends theirs (RFC 7641 section 3.6).
+        """
+        if self.pipe is not None and self.is_answered and self.observes:
+            self.is_group = False
+            self._manager.outgoing_requests.add(self.token, self.source, self)
+            self.pipe.close_group()
+        else:
+            self.fail(error.RequestTimedOut(f"no response within {self.timeout:g} seconds"))
 
     def settle(self) -> None:
         """Stop to send, and to wait for the first response."""
@@ -685,7 +723,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             request.add_exception(failure)
             return
         tuning = message.transport_tuning or self.context.transport_tuning
-        sent.timeout = timeout = tuning.REQUEST_TIMEOUT
+        sent.timeout = timeout = tuning.GROUP_TIMEOUT if is_group else tuning.REQUEST_TIMEOUT
         if sent.is_queued():
             sent.was_queued = True
             timeout /= _QUEUE_LOOKS
@@ -756,7 +794,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
                 sent.was_queued = False
                 self.timers.add(sent, now + sent.timeout)
             else:
-                sent.fail(error.RequestTimedOut(f"no response within {sent.timeout:g} seconds"))
+                sent.close()
         deadline = self.timers.next_deadline()
         if deadline is not None and not self._is_shut_down:
             self._arm(deadline)
@@ -768,8 +806,8 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             response: A message with a response code.
 
         Returns:
-            False where nobody waits for it, or where it has a critical option that nobody acts
-            on: then it is to be rejected.
+            False where nobody waits for it, where it has a critical option that nobody acts on,
+            or where it is the second of one member of a group: then it is to be rejected.
 
         RFC 7252 sections 5.3.2 and 5.4.1.
         """
@@ -784,8 +822,13 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         pipe = sent.pipe
         assert pipe is not None  # it has not ended, or it would not be found
         response.request = pipe.request
-        is_last = not (sent.is_group or (sent.observes and is_notification(response)))
-        if not (is_last or sent.is_answered):
+        is_last = not (sent.observes and is_notification(response))
+        if sent.is_group:
+            if not sent.admits(response.remote):
+                self.log.debug("A member of the group has answered before: %r", response)
+                return False
+            sent.is_answered, is_last = True, False
+        elif not (is_last or sent.is_answered):
             sent.is_answered = True
             sent.settle()
         pipe.add_response(response, is_last)
@@ -805,6 +848,12 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             remote: The endpoint.
         """
         waiting = self.outgoing_requests.waiting_for(remote)
+        if remote.is_multicast:
+            waiting += [
+                sent
+                for sent in self.outgoing_requests
+                if sent.pipe is not None and sent.is_group and sent.pipe.request.remote == remote
+            ]
         pings = [answer for pinged, answer in self._pings if pinged == remote]
         if waiting or pings:
             problem = _network_error(errno)

@@ -19,6 +19,7 @@ __all__ = [
     "DEFAULT_LEISURE",
     "EMPTY_ACK_DELAY",
     "EXCHANGE_LIFETIME",
+    "GROUP_TIMEOUT",
     "MAX_LATENCY",
     "MAX_RETRANSMIT",
     "MAX_RTT",
@@ -144,6 +145,15 @@ class TransportTuning:
         """Time that a request which nobody acknowledges is waited for. Not from an RFC."""
         return self.MAX_TRANSMIT_WAIT
 
+    @property
+    def GROUP_TIMEOUT(self) -> float:
+        """Time that members of a group have to answer: their leisure, what they need to find an
+        answer, and the time after which a message is taken for lost.  Not from an RFC: by those
+        an answer could be under way for minutes."""
+        return (
+            self.DEFAULT_LEISURE + self.PROCESSING_DELAY + self.ACK_TIMEOUT * self.ACK_RANDOM_FACTOR
+        )
+
 
 class Reliable(TransportTuning):
     """Asks for confirmable transmission (``Message(..., transport_tuning=Reliable)``)."""
@@ -189,6 +199,8 @@ EMPTY_ACK_DELAY = _defaults.EMPTY_ACK_DELAY
 """Default of :attr:`TransportTuning.EMPTY_ACK_DELAY`, in seconds."""
 REQUEST_TIMEOUT = _defaults.REQUEST_TIMEOUT
 """Default of :attr:`TransportTuning.REQUEST_TIMEOUT`, in seconds."""
+GROUP_TIMEOUT = _defaults.GROUP_TIMEOUT
+"""Default of :attr:`TransportTuning.GROUP_TIMEOUT`, in seconds."""
 OBSERVATION_RESET_TIME = 128
 """Default of :attr:`TransportTuning.OBSERVATION_RESET_TIME`, in seconds."""
 SHUTDOWN_TIMEOUT = 3.0

@@ -46,7 +46,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """,
     ),
     ("4 hands: resources", "util.linkformat resource"),
-    ("5 house", "transports.catalog requester responder protocol"),
+    ("5 house", "transports.catalog groupresponses requester responder protocol"),
     ("5 house", "_root"),
     (
         "6 applications",

@@ -28,6 +28,7 @@ from aiocoap.numbers.constants import Reliable, TransportTuning, Unreliable
         ("DEFAULT_BLOCK_SIZE_EXP", 6),
         ("EMPTY_ACK_DELAY", 0.1),
         ("REQUEST_TIMEOUT", 93.0),
+        ("GROUP_TIMEOUT", 10.0),
         ("OBSERVATION_RESET_TIME", 128),
     ],
 )
@@ -49,6 +50,7 @@ def test_what_is_derived_follows() -> None:
     assert tuning.EXCHANGE_LIFETIME == 27.0
     assert tuning.NON_LIFETIME == 16.0
     assert tuning.REQUEST_TIMEOUT == 14.0
+    assert tuning.GROUP_TIMEOUT == 8.0
     assert TransportTuning().ACK_TIMEOUT == 2.0
 
 

@@ -194,6 +194,13 @@ def test_an_end_that_asks_for_the_end(pipe: Pipe, client: Party, server: Party) 
     assert server.ends == 1
 
 
+def test_a_group_that_has_had_its_time(pipe: Pipe, client: Party) -> None:
+    pipe.on_event(client.on_event)
+    pipe.close_group()
+    assert client.events == [(None, None, False)]
+    assert pipe.phase is Phase.OPEN
+
+
 def test_poking_somebody_who_can_not_be_asked(pipe: Pipe, client: Party) -> None:
     pipe.on_event(client.on_event)
     pipe.poke()

@@ -28,6 +28,7 @@ from aiocoap.numbers.codes import (
     PUT,
     REQUEST_ENTITY_INCOMPLETE,
     REQUEST_ENTITY_TOO_LARGE,
+    UNAUTHORIZED,
     Code,
 )
 from aiocoap.numbers.constants import TransportTuning
@@ -476,6 +477,524 @@ async def test_the_first_of_a_group_is_observed() -> None:
     second = respond(pipe, remote="one", observe=3)
     assert await request.response is first
     assert seen == [second]
+
+
+def group(**kwargs: Any) -> tuple[Network, BlockwiseRequest]:
+    network = Network()
+    network.remote = Remote("group")
+    return network, network.ask(**kwargs)
+
+
+def time_is_over(pipe: Pipe) -> None:
+    pipe.add_exception(error.RequestTimedOut("no response within 10 seconds"))
+
+
+async def payloads(request: Any) -> list[tuple[str, bytes]]:
+    return [(response.remote.name, response.payload) async for response in request.responses]
+
+
+async def test_all_members_of_a_group_answer() -> None:
+    network, request = group()
+    responses = request.responses
+    assert request.responses is responses
+    pipe = await network.next()
+    for name in ("one", "other", "third"):
+        respond(pipe, remote=name, payload=name.encode(), is_last=False)
+        assert pipe.phase is Phase.OPEN
+    first = await request.response
+    assert first.payload == b"one"
+    assert (await anext(responses)) is first
+    rest = asyncio.create_task(payloads(request))
+    await asyncio.sleep(0)
+    respond(pipe, remote="late", is_last=False)
+    await asyncio.sleep(0)
+    assert not rest.done()
+    time_is_over(pipe)
+    assert await rest == [("other", b"other"), ("third", b"third"), ("late", b"")]
+    assert responses.failures == {}
+    assert network.is_idle
+
+
+async def test_each_response_is_to_the_request() -> None:
+    message = Message(code=GET)
+    network = Network()
+    network.remote = Remote("group")
+    request = network.ask(message)
+    responses = request.responses
+    respond(await network.next(), remote="one", is_last=False)
+    assert (await anext(responses)).request is message
+    responses.cancel()
+
+
+async def test_a_member_answers_once() -> None:
+    network, request = group()
+    responses = request.responses
+    pipe = await network.next()
+    for payload in (b"first", b"second"):
+        respond(pipe, remote="one", payload=payload, is_last=False)
+    time_is_over(pipe)
+    assert [response.payload async for response in responses] == [b"first"]
+
+
+async def test_nobody_in_a_group_answers() -> None:
+    network, request = group()
+    responses = request.responses
+    time_is_over(await network.next())
+    assert [response async for response in responses] == []
+    with pytest.raises(error.RequestTimedOut):
+        await request.response
+
+
+async def test_who_iterates_need_not_look_at_the_response() -> None:
+    network, request = group()
+    responses = request.responses
+    time_is_over(await network.next())
+    assert [response async for response in responses] == []
+    # That nothing is logged of the future is seen to by no_noise.
+
+
+@pytest.mark.parametrize("is_answered", [False, True])
+async def test_iterations_see_what_goes_wrong(is_answered: bool) -> None:
+    network, request = group()
+    responses = request.responses
+    pipe = await network.next()
+    if is_answered:
+        respond(pipe, remote="one", is_last=False)
+    pipe.add_exception(error.LibraryShutdown())
+    if is_answered:
+        assert await anext(responses) is request.response.result()
+    with pytest.raises(error.LibraryShutdown):
+        await anext(responses)
+    assert [response async for response in responses] == []
+
+
+async def test_a_last_response_ends_it() -> None:
+    # The token floor knows of none, but others may stand between.
+    network, request = group()
+    responses = request.responses
+    pipe = await network.next()
+    respond(pipe, remote="one", is_last=False)
+    respond(pipe, remote="other", is_last=True)
+    assert len([response async for response in responses]) == 2
+    assert network.is_idle
+
+
+async def test_letting_go_of_the_responses_ends_the_request() -> None:
+    network, request = group()
+    responses = request.responses
+    pipe = await network.next()
+    respond(pipe, remote="one", is_last=False)
+    assert await anext(responses) is request.response.result()
+    del responses
+    gc.collect()
+    assert pipe.phase is Phase.OPEN
+    del request
+    gc.collect()
+    assert pipe.phase is Phase.ENDED
+
+
+async def test_a_loop_that_is_left_ends_the_request() -> None:
+    network = Network()
+    network.remote = Remote("group")
+
+    async def first() -> Message:
+        async for response in network.ask().responses:
+            return response
+        raise AssertionError
+
+    task = asyncio.create_task(first())
+    pipe = await network.next()
+    response = respond(pipe, remote="one", is_last=False)
+    assert await task is response
+    gc.collect()
+    assert pipe.phase is Phase.ENDED
+
+
+async def test_the_first_response_is_waited_for_all_the_same() -> None:
+    network, request = group()
+    request.responses.cancel()
+    pipe = await network.next()
+    assert pipe.phase is Phase.OPEN
+    respond(pipe, remote="one", is_last=False)
+    assert (await request.response).remote == Remote("one")
+    assert pipe.phase is Phase.ENDED
+
+
+async def test_cancelling_the_responses_ends_the_request() -> None:
+    network, request = group()
+    responses = request.responses
+    pipe = await network.next()
+    respond(pipe, remote="one", is_last=False)
+    responses.cancel()
+    assert pipe.phase is Phase.ENDED
+    assert [response async for response in responses] == []
+    assert (await request.response).remote == Remote("one")
+
+
+async def test_cancelling_the_response_ends_iterations() -> None:
+    network, request = group()
+    responses = request.responses
+    pipe = await network.next()
+    request.response.cancel()
+    assert pipe.phase is Phase.ENDED
+    assert [response async for response in responses] == []
+
+
+# Bodies of members
+
+
+async def several(network: Network, count: int) -> list[Pipe]:
+    """Return the pipes of the next messages, which are sent at the same time."""
+    for _ in range(count - 1):
+        await asyncio.sleep(0)
+        network.seen += 1
+    await network.next()
+    return network.pipes[-count:]
+
+
+def blocks(pipe: Pipe, name: str, body: bytes, *, is_last: bool = True) -> None:
+    """Answer by the block that is asked for."""
+    block2 = pipe.request.opt.block2
+    number, exponent = (0, 2) if block2 is None else (block2.block_number, block2.size_exponent)
+    size = 16 << exponent
+    part = body[number * size : (number + 1) * size]
+    more = (number + 1) * size < len(body)
+    respond(pipe, remote=name, payload=part, block2=(number, more, exponent), is_last=is_last)
+
+
+async def test_each_member_is_asked_for_the_rest_of_its_body() -> None:
+    network, request = group(mtype=NON)
+    responses = request.responses
+    pipe = await network.next()
+    bodies = {"one": bytes(100), "other": bytes(range(150))}
+    for name, body in bodies.items():
+        blocks(pipe, name, body, is_last=False)
+    respond(pipe, remote="third", payload=b"short", is_last=False)
+    assert await request.response is await anext(responses), "the first that is there"
+    time_is_over(pipe)
+    asked = []
+    for count in (2, 1):
+        for later in await several(network, count):
+            remote: Any = later.request.remote
+            assert later.request.mtype is None
+            asked.append(remote.name)
+            blocks(later, remote.name, bodies[remote.name])
+    assert asked == ["one", "other", "other"]
+    assert sorted(await payloads(request)) == sorted(bodies.items())
+    await network.rest()
+    assert network.is_idle
+
+
+async def test_a_body_that_can_not_be_had_is_left_out() -> None:
+    network, request = group()
+    responses = request.responses
+    pipe = await network.next()
+    blocks(pipe, "one", bytes(100), is_last=False)
+    later = await network.next()
+    respond(pipe, remote="other", is_last=False)
+    problem = error.ConRetransmitsExceeded("gone")
+    later.add_exception(problem)
+    await asyncio.sleep(0)
+    time_is_over(pipe)
+    assert await payloads(request) == [("other", b"")]
+    assert responses.failures == {Remote("one"): problem}
+    assert (await request.response).remote == Remote("other")
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_the_only_body_can_not_be_had(is_late: bool) -> None:
+    network, request = group()
+    responses = request.responses
+    pipe = await network.next()
+    blocks(pipe, "one", bytes(100), is_last=False)
+    later = await network.next()
+    if is_late:
+        time_is_over(pipe)
+    respond(later, remote="one", block2=(5, False, 2))
+    await network.rest()
+    if not is_late:
+        time_is_over(pipe)
+    assert [response async for response in responses] == []
+    assert list(map(type, responses.failures.values())) == [error.UnexpectedBlock2]
+    with pytest.raises(error.UnexpectedBlock2):
+        await request.response
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_a_shutdown_while_bodies_are_fetched(is_late: bool) -> None:
+    network, request = group()
+    responses = request.responses
+    pipe = await network.next()
+    for name in ("one", "other"):
+        blocks(pipe, name, bytes(100), is_last=False)
+    respond(pipe, remote="third", is_last=False)
+    later = await several(network, 2)
+    if is_late:
+        time_is_over(pipe)
+    else:
+        pipe.add_exception(error.LibraryShutdown())
+    for one in later:
+        one.add_exception(error.LibraryShutdown())
+    assert await anext(responses) is await request.response
+    with pytest.raises(error.LibraryShutdown):
+        await anext(responses)
+    await network.rest()
+    assert network.is_idle
+
+
+async def test_tasks_that_are_cancelled_are_a_shutdown() -> None:
+    network, request = group()
+    responses = request.responses
+    pipe = await network.next()
+    for name in ("one", "other"):
+        blocks(pipe, name, bytes(100), is_last=False)
+    await several(network, 2)
+    time_is_over(pipe)
+    for task in network.tasks:
+        task.cancel()
+    with pytest.raises(error.LibraryShutdown):
+        await anext(responses)
+    with pytest.raises(error.LibraryShutdown):
+        await request.response
+    assert network.is_idle
+
+
+async def test_letting_go_ends_downloads() -> None:
+    network, request = group()
+    responses = request.responses
+    pipe = await network.next()
+    respond(pipe, remote="other", is_last=False)
+    blocks(pipe, "one", bytes(100), is_last=False)
+    later = await network.next()
+    time_is_over(pipe)
+    responses.cancel()
+    await network.rest()
+    assert later.phase is Phase.ENDED
+    assert network.is_idle
+
+
+async def test_a_member_wants_a_proof_of_our_address() -> None:
+    network, request = group(mtype=NON)
+    responses = request.responses
+    pipe = await network.next()
+    for name in ("one", "other"):
+        respond(pipe, remote=name, code=UNAUTHORIZED, echo=name.encode(), is_last=False)
+    assert pipe.phase is Phase.OPEN
+    for later, name in zip(await several(network, 2), ("one", "other"), strict=True):
+        assert later.request.remote == Remote(name)
+        assert later.request.opt.echo == name.encode()
+        assert later.request.mtype is None
+        blocks(later, name, bytes(100))
+    for later in await several(network, 2):
+        remote: Any = later.request.remote
+        blocks(later, remote.name, bytes(100))
+    time_is_over(pipe)
+    assert sorted(await payloads(request)) == [("one", bytes(100)), ("other", bytes(100))]
+    assert responses.failures == {}
+
+
+async def test_the_first_member_wants_a_proof_of_our_address() -> None:
+    network, request = group(mtype=NON)
+    respond(await network.next(), remote="one", code=UNAUTHORIZED, echo=b"e", is_last=False)
+    later = await network.next()
+    assert later.request.remote == Remote("one")
+    assert later.request.mtype is None
+    response = respond(later, remote="one")
+    assert await request.response is response
+
+
+async def test_a_proof_is_given_once() -> None:
+    network, request = group()
+    responses = request.responses
+    pipe = await network.next()
+    respond(pipe, remote="one", code=UNAUTHORIZED, echo=b"e", is_last=False)
+    respond(await network.next(), remote="one", code=UNAUTHORIZED, echo=b"f")
+    time_is_over(pipe)
+    assert [response.code async for response in responses] == [UNAUTHORIZED]
+
+
+async def test_bodies_to_groups_fit_into_one_message() -> None:
+    network = Network()
+    network.remote = Remote("group")
+    request = network.ask(code=PUT, payload=bytes(2000))
+    with pytest.raises(error.Error, match="group"):
+        await request.response
+    await network.rest()
+    network.waits = True
+    late = network.ask(code=PUT, payload=bytes(2000))
+    with pytest.raises(error.Error, match="group"):
+        await anext(late.responses)
+
+
+# Observing groups
+
+
+async def test_each_member_answers_and_one_is_observed() -> None:
+    network, request = group(observe=0)
+    assert request.observation is not None
+    responses = request.responses
+    seen: list[Message] = []
+    request.observation.register_callback(seen.append)
+    pipe = await network.next()
+    first = respond(pipe, remote="one", observe=1)
+    other = respond(pipe, remote="other", observe=8)
+    respond(pipe, remote="one", observe=1)
+    second = respond(pipe, remote="one", observe=2)
+    respond(pipe, remote="other", observe=9)
+    assert seen == [second]
+    pipe.close_group()
+    assert [response async for response in responses] == [first, other]
+    third = respond(pipe, remote="one", observe=3)
+    assert seen == [second, third]
+    assert await request.response is first
+    request.observation.cancel()
+    assert pipe.phase is Phase.ENDED
+
+
+async def test_an_observation_goes_on_when_the_group_is_closed() -> None:
+    network, request = group(observe=0)
+    assert request.observation is not None
+    seen: list[Message] = []
+    request.observation.register_callback(seen.append)
+    pipe = await network.next()
+    respond(pipe, remote="one", observe=1)
+    pipe.close_group()
+    second = respond(pipe, remote="one", observe=2)
+    assert seen == [second]
+
+
+async def test_the_first_member_can_not_be_observed() -> None:
+    network, request = group(observe=0)
+    responses = request.responses
+    observed = Observed(request)
+    pipe = await network.next()
+    first = respond(pipe, remote="one", is_last=False)
+    other = respond(pipe, remote="other", observe=1)
+    assert list(map(type, observed.errors)) == [error.NotObservable]
+    pipe.close_group()
+    assert [response async for response in responses] == [first, other]
+    assert pipe.phase is Phase.ENDED
+    assert network.is_idle
+
+
+async def test_nobody_looks_at_the_observation() -> None:
+    network, request = group(observe=0)
+    responses = request.responses
+    request.observation = None
+    gc.collect()
+    pipe = await network.next()
+    respond(pipe, remote="one", is_last=False)
+    respond(pipe, remote="other", is_last=False)
+    time_is_over(pipe)
+    assert len([response async for response in responses]) == 2
+    assert network.is_idle
+
+
+async def test_the_observation_goes_on_without_the_responses() -> None:
+    network, request = group(observe=0)
+    responses = request.responses
+    observed = Observed(request)
+    pipe = await network.next()
+    respond(pipe, remote="one", observe=1)
+    responses.cancel()
+    second = respond(pipe, remote="one", observe=2)
+    assert observed.responses == [second]
+    assert pipe.phase is Phase.OPEN
+
+
+async def test_the_responses_go_on_without_the_observation() -> None:
+    network, request = group(observe=0)
+    responses = request.responses
+    assert request.observation is not None
+    pipe = await network.next()
+    respond(pipe, remote="one", observe=1)
+    request.observation.cancel()
+    respond(pipe, remote="other", observe=1)
+    respond(pipe, remote="one", observe=2)
+    pipe.close_group()
+    assert len([response async for response in responses]) == 2
+    assert pipe.phase is Phase.ENDED
+
+
+async def test_nobody_can_be_observed() -> None:
+    network, request = group(observe=0)
+    responses = request.responses
+    observed = Observed(request)
+    time_is_over(await network.next())
+    assert [response async for response in responses] == []
+    assert list(map(type, observed.errors)) == [error.RequestTimedOut]
+
+
+# All responses of a single endpoint
+
+
+async def test_a_single_endpoint_has_one_response() -> None:
+    network = Network()
+    request = network.ask()
+    responses = request.responses
+    response = respond(await network.next())
+    assert [one async for one in responses] == [response]
+    assert await request.response is response
+    assert network.is_idle
+
+
+async def test_its_body_is_complete() -> None:
+    network = Network()
+    request = network.ask()
+    responses = request.responses
+    blocks(await network.next(), "server", bytes(100))
+    blocks(await network.next(), "server", bytes(100))
+    assert [one.payload async for one in responses] == [bytes(100)]
+
+
+async def test_a_single_endpoint_fails() -> None:
+    network = Network()
+    request = network.ask()
+    responses = request.responses
+    (await network.next()).add_exception(error.RequestTimedOut("long"))
+    with pytest.raises(error.RequestTimedOut):
+        await anext(responses)
+    with pytest.raises(StopAsyncIteration):
+        await anext(responses)
+
+
+async def test_a_single_endpoint_is_observed() -> None:
+    network = Network()
+    request = network.ask(observe=0)
+    responses = request.responses
+    observed = Observed(request)
+    pipe = await network.next()
+    first = respond(pipe, observe=1)
+    assert [one async for one in responses] == [first]
+    second = respond(pipe, observe=2)
+    assert observed.responses == [second]
+
+
+async def test_responses_that_are_asked_for_late() -> None:
+    network = Network()
+    done, failed, cancelled = network.ask(), network.ask(), network.ask()
+    first, second, _ = await several(network, 3)
+    response = respond(first)
+    second.add_exception(error.NetworkError("down"))
+    cancelled.response.cancel()
+    assert [one async for one in done.responses] == [response]
+    with pytest.raises(error.NetworkError):
+        await anext(failed.responses)
+    assert [one async for one in cancelled.responses] == []
+
+
+async def test_requests_of_one_message_have_responses_too() -> None:
+    network = Network()
+    message = Message(code=GET)
+    message.remote = Remote("group")
+    pipe = Pipe(message, network.log)
+    request = Request(pipe, network.loop, network.log)
+    responses = request.responses
+    network.request(pipe)
+    for name in ("one", "other"):
+        respond(pipe, remote=name, block2=(0, True, 2), payload=bytes(64), is_last=False)
+    time_is_over(pipe)
+    assert len([response async for response in responses]) == 2
 
 
 # Observations

@@ -930,17 +930,86 @@ def test_all_members_of_a_group_may_answer(house: House) -> None:
     house.request(Remote("group", group=True))
     for member in ("one", "other"):
         assert house.respond(remote=member)
-    house.loop.advance(1000)
+    house.loop.advance(9.9)
     assert house.respond(remote="late")
     assert [event.is_last for event in house.events] == [False] * 3
     house.stop()
     assert not house.respond(remote="later")
+    assert house.loop.pending() == [1010], "one timer for all is not set back"
+
+
+def test_members_of_a_group_have_their_time(house: House) -> None:
+    house.request(Remote("group", group=True))
+    assert house.respond(remote="one")
+    house.loop.advance(10.1)
+    assert not house.respond(remote="late")
+    response, end = house.events
+    assert response.message is not None
+    assert isinstance(end.exception, error.RequestTimedOut)
+    assert end.is_last
+    assert len(house.manager.outgoing_requests) == 0
+    assert house.loop.pending() == []
+
+
+def test_a_member_of_a_group_answers_once(house: House) -> None:
+    house.request(Remote("group", group=True))
+    assert house.respond(remote="one")
+    assert not house.respond(remote="one"), "to be rejected"
+    assert house.respond(remote="other")
+    assert len(house.events) == 2
+
+
+def test_there_may_be_too_many_members(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenmanager, "MAX_RESPONDERS", 2)
+    house.request(Remote("group", group=True))
+    assert [house.respond(remote=name) for name in "abcd"] == [True, True, False, False]
+
+
+def test_the_first_member_of_a_group_is_observed(house: House) -> None:
+    house.request(Remote("group", group=True), observe=0)
+    assert house.respond(remote="one", observe=1)
+    assert house.respond(remote="other", observe=1)
+    assert house.respond(remote="one", observe=2)
+    assert not house.respond(remote="other", observe=2), "to be answered by a Reset"
+    house.loop.advance(10.1)
+    assert house.events[-1] == (None, None, False)
+    assert not house.respond(remote="late", observe=1), "to be answered by a Reset"
+    house.loop.advance(1000)
+    assert house.respond(remote="one", observe=3)
+    assert house.loop.pending() == []
+    house.manager.dispatch_error(errno.ECONNREFUSED, Remote("one"))
+    assert isinstance(house.events[-1].exception, error.NetworkError)
+    assert [event.is_last for event in house.events] == [*[False] * 5, True]
+
+
+def test_the_observation_of_a_member_ends(house: House) -> None:
+    house.request(Remote("group", group=True), observe=0)
+    assert house.respond(remote="one", observe=1)
+    house.loop.advance(10.1)
+    assert house.respond(remote="one", code=NOT_FOUND)
+    assert house.events[-1].is_last
+    assert len(house.manager.outgoing_requests) == 0
+
+
+def test_nobody_of_a_group_can_be_observed(house: House) -> None:
+    house.request(Remote("group", group=True), observe=0)
+    house.loop.advance(10.1)
+    assert isinstance(house.outcome(), error.RequestTimedOut)
 
 
 def test_a_single_member_does_not_fail_a_group(house: House) -> None:
     house.request(Remote("group", group=True))
     house.manager.dispatch_error(errno.ECONNREFUSED, Remote("one"))
     assert house.events == []
+
+
+def test_nothing_can_be_sent_to_a_group(house: House) -> None:
+    house.request(Remote("other", group=True))
+    house.request()
+    house.request(Remote("group", group=True))
+    house.manager.dispatch_error(errno.ENETUNREACH, Remote("group", group=True))
+    assert isinstance(house.outcome(), error.NetworkError)
+    assert len(house.manager.outgoing_requests) == 2
 
 
 # Waiting
@@ -957,8 +1026,15 @@ def test_a_request_is_given_up_in_time(house: House) -> None:
 
 
 def test_a_group_that_does_not_answer(house: House) -> None:
+    class Hasty(TransportTuning):
+        GROUP_TIMEOUT = 2.0
+
+    house.request(Remote("group", group=True), transport_tuning=Hasty)
+    house.loop.advance(2.1)
+    assert isinstance(house.outcome(), error.RequestTimedOut)
+    house.events.clear()
     house.request(Remote("group", group=True))
-    house.loop.advance(94)
+    house.loop.advance(10.1)
     assert isinstance(house.outcome(), error.RequestTimedOut)
 
 
