@@ -34,7 +34,7 @@ from .numbers.codes import Code
 from .numbers.optionnumbers import OptionNumber
 from .numbers.types import CON
 from .pipe import Phase, Pipe
-from .sansio.blockwise import Bodies, Uploads, refuse, transfer_key
+from .sansio.blockwise import Bodies, Uploads, block_size, refuse, transfer_key
 from .sansio.observation import Counter
 
 if TYPE_CHECKING:
@@ -64,9 +64,6 @@ HANDLED_OPTIONS = frozenset(
 """The critical options of requests that the library or any resource can be taken to act on."""
 
 _is_handled = HANDLED_OPTIONS.__contains__
-
-_USUAL_OPTIONS = 24
-# Size in bytes of the options that come with a block, and the payload marker, at most as a rule.
 
 MAX_TRACEBACKS = 20
 """Number of tracebacks of failed handlers that go to the log in a minute at most."""
@@ -309,24 +306,12 @@ class Responder:
 
     # Blocks
 
-    def _block_size(self, request: Message) -> tuple[int, int]:
-        """Return exponent and payload size in bytes of blocks to the sender of a request."""
-        remote = request.remote
-        assert remote is not None  # incoming messages have one
-        exponent = self._exponent
-        if request.response_limit is not None:
-            exponent = min(exponent, _exponent_within(request))
-        if exponent < 6:
-            return min(exponent, remote.maximum_block_size_exp), 16 << exponent
-        # Nothing smaller is configured: what the peer takes is the limit.
-        return remote.maximum_block_size_exp, remote.maximum_payload_size
-
     def _gather(self, key: Hashable, request: Message) -> Message:
         """Return what to render (a request), or what to answer at once (a response).
 
         RFC 7959 sections 2.4, 2.5 and 2.7.
         """
-        exponent, payload_size = self._block_size(request)
+        exponent, payload_size = block_size(request, self._exponent)
         now = self._loop.time()
         opt = request.opt
         if _BLOCK1 in opt:
@@ -369,7 +354,7 @@ class Responder:
             if not await resource.needs_blockwise_assembly(seen):
                 return response
             key = transfer_key(request)
-        exponent, payload_size = self._block_size(request)
+        exponent, payload_size = block_size(request, self._exponent)
         now = self._loop.time()
         first = self._bodies.first(key, request, response, exponent, payload_size, now)
         self._wake_for_expiry()
@@ -629,12 +614,6 @@ def _limit(request: Message) -> int:
     """Return how many bytes a response may have; an acknowledgement may have gone before it."""
     assert request.response_limit is not None  # callers have looked
     return request.response_limit - (4 if request.mtype is CON else 0)
-
-
-def _exponent_within(request: Message) -> int:
-    """Return the exponent of blocks that most likely fit into what may be sent."""
-    room = _limit(request) - _USUAL_OPTIONS - 4 - len(request.token)
-    return max(room.bit_length() - 5, 0) if room > 0 else 0
 
 
 def _asks_for_observation(request: Message) -> bool:

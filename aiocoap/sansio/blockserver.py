@@ -11,17 +11,19 @@ RFC 7959 sections 2.2 to 2.10 and 4, RFC 8323 section 6 (BERT), RFC 9175 section
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
 
 from ..message import Message
 from ..numbers.codes import Code
 from ..numbers.optionnumbers import OptionNumber
+from ..numbers.types import CON
 from ..options import Options
 from ..optiontypes import BlockOption, encode_uint
 from .blocksize import BERT, LAST_NUMBER, message_size, shift
 from .transfers import MAX_TRANSFER_BYTES, MAX_TRANSFERS, Transfer, Transfers
 
-__all__ = ["Bodies", "Uploads", "refuse", "transfer_key"]
+__all__ = ["Bodies", "Part", "Upload", "Uploads", "block_size", "part_of", "refuse", "transfer_key"]
 
 _CONTINUE, _VALID, _CONTENT = Code.CONTINUE, Code.VALID, Code.CONTENT
 _BAD_REQUEST = Code.BAD_REQUEST
@@ -32,6 +34,85 @@ _ETAG, _OBSERVE = int(OptionNumber.ETAG), int(OptionNumber.OBSERVE)
 _IF_NONE_MATCH = int(OptionNumber.IF_NONE_MATCH)
 _BLOCK1, _BLOCK2 = int(OptionNumber.BLOCK1), int(OptionNumber.BLOCK2)
 _SIZE2, _NO_RESPONSE = int(OptionNumber.SIZE2), int(OptionNumber.NO_RESPONSE)
+
+_USUAL_OPTIONS = 24
+# Size in bytes of the options that come with a block, and the payload marker, at most as a rule.
+
+
+def block_size(request: Message, exponent: int) -> tuple[int, int]:
+    """Return exponent and payload size in bytes of blocks to the sender of a request.
+
+    Args:
+        request: An incoming request.
+        exponent: Block size exponent that this side prefers, 0 to 7.
+
+    RFC 7959 section 2.2, RFC 9175 section 2.4 item 3 (what may be sent to somebody who could
+    have been made up).
+    """
+    remote = request.remote
+    assert remote is not None  # incoming messages have one
+    if request.response_limit is not None:
+        room = request.response_limit - _USUAL_OPTIONS - 4 - len(request.token)
+        if request.mtype is CON:
+            # An acknowledgement may have gone before it.
+            room -= 4
+        exponent = min(exponent, max(room.bit_length() - 5, 0) if room > 0 else 0)
+    if exponent < 6:
+        return min(exponent, remote.maximum_block_size_exp), 16 << exponent
+    # Nothing smaller is preferred: what the peer takes is the limit.
+    return remote.maximum_block_size_exp, remote.maximum_payload_size
+
+
+class Part(NamedTuple):
+    """What of a body goes into one message."""
+
+    start: int
+    """Offset in bytes."""
+
+    end: int
+    """Offset of what is next."""
+
+    block2: tuple[int, bool, int] | None
+    """Number, More flag and size exponent; None where it is the whole."""
+
+
+def part_of(request: Message, length: int, exponent: int, payload_size: int) -> Part | None:
+    """Choose what of a representation the response to a request carries.
+
+    Args:
+        request: The request; it may ask for any block.
+        length: Size of the representation in bytes.
+        exponent: Largest block size exponent that may be sent to the client, 0 to 7.
+        payload_size: Largest payload in bytes, where the exponent is 7.
+
+    Returns:
+        None where there is no such block.
+
+    RFC 7959 sections 2.2 and 2.4.
+    """
+    number, asked = 0, request.opt.block2
+    if asked is not None:
+        number, _, exponent = asked.reduced_to(exponent)
+    size = message_size(exponent, payload_size)
+    if not number and length <= size:
+        return Part(0, length, None)
+    return _part(length, number, exponent, size)
+
+
+def _part(length: int, number: int, exponent: int, size: int) -> Part | None:
+    """Return one block of a body, or None where that is shorter.
+
+    Args:
+        length: Size of the body in bytes.
+        number: Block number, counted in blocks of the exponent.
+        exponent: Block size exponent, 0 to 7.
+        size: Bytes of the body to send.
+    """
+    start = number << shift(exponent)
+    if start >= length or number > LAST_NUMBER:
+        return None
+    end = min(start + size, length)
+    return Part(start, end, (number, end < length, exponent))
 
 
 def refuse(request: Message, exponent: int) -> Message | None:
@@ -80,17 +161,39 @@ def _owner(request: Message) -> Hashable:
     return None if request.remote is None else request.remote.blockwise_key
 
 
-class _Upload(Transfer):
-    """A request body of which some blocks are there."""
+class Upload(Transfer):
+    """A request body of which some blocks are there; subclasses may keep them elsewhere.
 
-    __slots__ = ("data", "if_none_match", "latest")
+    Args:
+        key: The request's :func:`transfer_key`.
+        request: The request with the first block.
+        now: Monotonic seconds.
+    """
+
+    __slots__ = ("data", "if_none_match", "latest", "length")
 
     def __init__(self, key: Hashable, request: Message, now: float) -> None:
         super().__init__(key, _owner(request), 0, now)
         self.data = bytearray()
-        # Where the latest block begins.
-        self.latest = 0
+        # How much is there, and where the latest block begins.
+        self.length = self.latest = 0
         self.if_none_match = request.opt.if_none_match
+
+    def append(self, payload: bytes) -> None:
+        """Take in the next block.
+
+        Args:
+            payload: What is in it.
+        """
+        self.data += payload
+
+    def ends_with(self, payload: bytes) -> bool:
+        """Whether that was in the latest block.
+
+        Args:
+            payload: What a block like the latest has in it.
+        """
+        return self.data[self.latest :] == payload
 
 
 class Uploads:
@@ -101,11 +204,12 @@ class Uploads:
         lifetime: Seconds for which an unfinished body is kept after its latest block.
         max_transfers: Number of unfinished bodies; an eighth of it for each endpoint.
         max_bytes: Size of all unfinished bodies; half of it for each endpoint.
+        begin: What makes an :class:`Upload` of key, request and time.
 
     RFC 7959 section 2.5.
     """
 
-    __slots__ = ("_transfers", "limit")
+    __slots__ = ("_begin", "_transfers", "limit")
 
     def __init__(
         self,
@@ -113,9 +217,11 @@ class Uploads:
         lifetime: float,
         max_transfers: int = MAX_TRANSFERS,
         max_bytes: int = MAX_TRANSFER_BYTES,
+        begin: Callable[[Hashable, Message, float], Upload] = Upload,
     ) -> None:
         self.limit = limit
-        self._transfers: Transfers[_Upload] = Transfers(lifetime, max_transfers, max_bytes)
+        self._begin = begin
+        self._transfers: Transfers[Upload] = Transfers(lifetime, max_transfers, max_bytes)
 
     def feed(
         self, key: Hashable, request: Message, exponent: int, now: float
@@ -134,12 +240,42 @@ class Uploads:
 
         RFC 7959 sections 2.3, 2.5 and 2.9, RFC 8323 section 6.
         """
+        upload, reply = self.take(key, request, exponent, now)
+        if reply is not None:
+            return None, reply
+        if upload is None:
+            return request, None
+        whole = request.copy(payload=bytes(upload.data))
+        if upload.if_none_match:
+            whole.opt.if_none_match = True
+        return whole, None
+
+    def take(
+        self, key: Hashable, request: Message, exponent: int, now: float
+    ) -> tuple[Upload | None, Message | None]:
+        """Take in a block, and leave what becomes of the body to the caller.
+
+        Args:
+            key: The request's :func:`transfer_key`.
+            request: A request with Block1.
+            exponent: Largest block size exponent wanted from its sender, 0 to 7.
+            now: Monotonic seconds.
+
+        Returns:
+            The upload, which is whole and forgotten here, or the response to send; neither if
+            the body fits into the request.
+
+        Raises:
+            Exception: What the upload raises when it is to take a block; it is forgotten then.
+
+        RFC 7959 sections 2.3, 2.5 and 2.9, RFC 8323 section 6.
+        """
         refusal = refuse(request, exponent)
         if refusal is not None:
             return None, refusal
         block1 = request.opt.block1
         if block1 is None:
-            return request, None
+            return None, None
         payload = request.payload
         if block1.more and not block1.is_valid_for_payload_size(len(payload)):
             # Section 2.3; how large the last one is, the exponent does not say.
@@ -147,7 +283,7 @@ class Uploads:
         start = block1.start
         upload = self._transfers.get(key, now)
         if self._is_too_large(request, start):
-            if upload is not None and start == len(upload.data):
+            if upload is not None and start == upload.length:
                 # Nothing can come of it any more.
                 self._transfers.remove(upload)
             return None, Message(code=_TOO_LARGE, size1=self.limit)
@@ -155,28 +291,31 @@ class Uploads:
             if not block1.more:
                 if upload is not None:
                     self._transfers.remove(upload)
-                return request, None
+                return None, None
             # Section 2.5: it starts over, whatever was there.
-            upload = _Upload(key, request, now)
+            upload = self._begin(key, request, now)
             self._transfers.add(upload)
         elif upload is None:
             return None, Message(code=_INCOMPLETE)
-        elif start != len(upload.data):
-            if not (block1.more and _is_repeated(upload, start, payload)):
+        elif start != upload.length:
+            if not (block1.more and start == upload.latest and upload.ends_with(payload)):
                 # What is there stays: the block may have lost its way, and the others not.
                 return None, Message(code=_INCOMPLETE)
             return None, _continue(block1, exponent)
-        upload.data += payload
+        try:
+            upload.append(payload)
+        except BaseException:
+            self._transfers.remove(upload)
+            raise
+        upload.latest = start
+        upload.length += len(payload)
         if block1.more:
-            upload.latest = start
             upload.used = now
             self._transfers.grow(upload, len(payload))
             return None, _continue(block1, exponent)
+        upload.is_done = True
         self._transfers.remove(upload)
-        whole = request.copy(payload=bytes(upload.data))
-        if upload.if_none_match:
-            whole.opt.if_none_match = True
-        return whole, None
+        return upload, None
 
     def _is_too_large(self, request: Message, start: int) -> bool:
         """Whether a body is larger than allowed, as far as one block tells (section 2.9.3)."""
@@ -204,11 +343,6 @@ class Uploads:
     def clear(self) -> None:
         """Forget all unfinished bodies."""
         self._transfers.clear()
-
-
-def _is_repeated(upload: _Upload, start: int, payload: bytes) -> bool:
-    """Whether a block is the latest one once more."""
-    return start == upload.latest and upload.data[start:] == payload
 
 
 def _continue(block1: BlockOption.BlockwiseTuple, exponent: int) -> Message:
@@ -249,11 +383,10 @@ class _Body(Transfer):
             with_size: Whether to tell the size of the whole.
         """
         payload = self.payload
-        start = number << shift(exponent)
-        if start >= len(payload) or number > LAST_NUMBER:
+        part = _part(len(payload), number, exponent, size)
+        if part is None:
             return Message(code=_BAD_REQUEST, payload=b"There is no such block")
-        end = start + size
-        packed = number << 4 | (end < len(payload)) << 3 | exponent
+        packed = number << 4 | (part.end < len(payload)) << 3 | exponent
         values = self.values.copy()
         values[_BLOCK2] = [packed.to_bytes((packed.bit_length() + 7) >> 3, "big")]
         if with_size:
@@ -261,7 +394,7 @@ class _Body(Transfer):
         opt = Options.__new__(Options)
         opt._values = values
         message = self.template._twin(opt)
-        message.payload = payload[start:end]
+        message.payload = payload[part.start : part.end]
         return message
 
 

@@ -55,14 +55,27 @@ once after a 4.08, unless the server has acted on single blocks.
 from __future__ import annotations
 
 from .blockclient import Block1Upload, Block2Download, needs_upload, wants_download
-from .blockserver import Bodies, Uploads, refuse, transfer_key
+from .blockserver import (
+    Bodies,
+    Part,
+    Upload,
+    Uploads,
+    block_size,
+    part_of,
+    refuse,
+    transfer_key,
+)
 
 __all__ = [
     "Block1Upload",
     "Block2Download",
     "Bodies",
+    "Part",
+    "Upload",
     "Uploads",
+    "block_size",
     "needs_upload",
+    "part_of",
     "refuse",
     "transfer_key",
     "wants_download",

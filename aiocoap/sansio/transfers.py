@@ -55,6 +55,9 @@ class Transfer:
         # The table's; it may be earlier than the transfer really ends.
         self.deadline: float | None = None
 
+    def forget(self) -> None:
+        """Let go of what it keeps elsewhere, as the table has forgotten it; nothing by default."""
+
 
 class _Share:
     """What one endpoint occupies."""
@@ -214,6 +217,7 @@ class Transfers(Generic[_T]):
         del share.transfers[transfer]
         if not share.transfers:
             del self._shares[transfer.owner]
+        transfer.forget()
 
     def expire(self, now: float) -> None:
         """Forget the transfers whose time is over.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -10,8 +10,18 @@ from aiocoap.address import UndecidedRemote
 from aiocoap.message import Message
 from aiocoap.numbers.codes import Code
 from aiocoap.numbers.optionnumbers import OptionNumber
+from aiocoap.numbers.types import CON, NON
 from aiocoap.optiontypes import UintOption
-from aiocoap.sansio.blockserver import Bodies, Uploads, refuse, transfer_key
+from aiocoap.sansio.blockserver import (
+    Bodies,
+    Part,
+    Upload,
+    Uploads,
+    block_size,
+    part_of,
+    refuse,
+    transfer_key,
+)
 from tests.unit.block_parts import (
     BERT_PEER,
     BODY,
@@ -56,6 +66,59 @@ def test_key_is_the_same_for_all_messages_of_a_transfer() -> None:
 )
 def test_key_tells_transfers_apart(other: Message) -> None:
     assert transfer_key(other) != transfer_key(request())
+
+
+# block_size and part_of
+
+
+def test_blocks_are_as_large_as_both_sides_want() -> None:
+    asked = get()
+    assert block_size(asked, 6) == (6, 1024)
+    assert block_size(asked, 3) == (3, 128)
+    asked.remote = BERT_PEER
+    assert block_size(asked, 6) == (7, 4096)
+    assert block_size(asked, 5) == (5, 512)
+
+
+@pytest.mark.parametrize(
+    ("mtype", "limit", "exponent"),
+    [(NON, 10_000, 6), (NON, 92, 2), (NON, 91, 1), (CON, 96, 2), (CON, 95, 1), (CON, 5, 0)],
+)
+def test_blocks_to_strangers_fit_into_what_they_may_be_sent(
+    mtype: Any, limit: int, exponent: int
+) -> None:
+    asked = get()
+    asked.mtype, asked.response_limit = mtype, limit
+    assert block_size(asked, 6) == (exponent, 16 << exponent)
+
+
+@pytest.mark.parametrize(
+    ("asked", "length", "part"),
+    [
+        (None, 0, Part(0, 0, None)),
+        (None, 1024, Part(0, 1024, None)),
+        (None, 1025, Part(0, 1024, (0, True, 6))),
+        ((0, False, 6), 1000, Part(0, 1000, None)),
+        ((0, False, 2), 100, Part(0, 64, (0, True, 2))),
+        ((1, False, 2), 100, Part(64, 100, (1, False, 2))),
+        ((2, False, 2), 100, None),
+        ((1, False, 6), 1024, None),
+        ((2**20 - 1, False, 0), 2**24, Part(2**24 - 16, 2**24, (2**20 - 1, False, 0))),
+    ],
+)
+def test_parts_of_a_body(asked: Any, length: int, part: Part | None) -> None:
+    assert part_of(get(block2=asked), length, 6, 1024) == part
+
+
+def test_parts_that_are_asked_for_in_larger_blocks() -> None:
+    assert part_of(get(block2=(1, False, 6)), 5000, 4, 256) == Part(1024, 1280, (4, True, 4))
+    # In the smaller blocks that this would be, it has no number.
+    assert part_of(get(block2=(2**17, False, 6)), 2**30, 2, 64) is None
+
+
+def test_parts_of_many_blocks() -> None:
+    assert part_of(get(), 5000, 7, 4096) == Part(0, 4096, (0, True, 7))
+    assert part_of(get(block2=(4, False, 7)), 5000, 7, 4096) == Part(4096, 5000, (4, False, 7))
 
 
 # refuse
@@ -623,3 +686,79 @@ def test_gathering_a_block_touches_nothing_but_the_block() -> None:
         feed(uploads, number, body=body)
         feed(uploads, number, body=body)
     assert CountedArray.touched == 2 * 1022 * 1024
+
+
+# Uploads that are kept elsewhere
+
+
+class Elsewhere(Upload):
+    """Keeps the size of each block."""
+
+    __slots__ = ("ends", "sizes")
+    begun: ClassVar[list[Elsewhere]] = []
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.sizes: list[int] = []
+        self.ends = ""
+        self.begun.append(self)
+
+    def append(self, payload: bytes) -> None:
+        if payload.startswith(b"!"):
+            raise OSError("full")
+        self.sizes.append(len(payload))
+
+    def ends_with(self, payload: bytes) -> bool:
+        return self.sizes[-1] == len(payload)
+
+    def forget(self) -> None:
+        self.ends += "w" if self.is_done else "f"
+
+
+def elsewhere(limit: int = 1000) -> Uploads:
+    Elsewhere.begun.clear()
+    return Uploads(limit, 10.0, begin=Elsewhere)
+
+
+def take(uploads: Uploads, block: Any, payload: bytes, now: float = 0.0) -> Any:
+    return uploads.take("key", request(payload=payload, block1=block), 6, now)
+
+
+def test_an_upload_is_handed_over_when_it_is_whole() -> None:
+    uploads = elsewhere()
+    for number in (0, 1, 1):
+        upload, reply = take(uploads, (number, True, 0), b"x" * 16)
+        assert (upload, reply.code) == (None, Code.CONTINUE)
+    upload, reply = take(uploads, (2, False, 0), b"x")
+    assert reply is None
+    assert (upload.sizes, upload.length, upload.ends) == ([16, 16, 1], 33, "w")
+    assert len(uploads) == 0
+
+
+def test_bodies_of_one_block_begin_no_upload() -> None:
+    uploads = elsewhere()
+    assert take(uploads, None, b"x") == (None, None)
+    take(uploads, (0, True, 0), b"x" * 16)
+    assert take(uploads, (0, False, 0), b"x") == (None, None)
+    assert [upload.ends for upload in Elsewhere.begun] == ["f"]
+
+
+def test_uploads_are_told_that_they_are_forgotten() -> None:
+    uploads = elsewhere(limit=20)
+    take(uploads, (0, True, 0), b"x" * 16)
+    take(uploads, (0, True, 0), b"x" * 16)  # starts over
+    take(uploads, (1, True, 0), b"x" * 16)  # is too large
+    take(uploads, (0, True, 0), b"x" * 16)
+    uploads.expire(10.0)
+    take(uploads, (0, True, 0), b"x" * 16, 20.0)
+    uploads.clear()
+    assert [upload.ends for upload in Elsewhere.begun] == ["f", "f", "f", "f"]
+
+
+def test_uploads_that_fail_are_forgotten() -> None:
+    uploads = elsewhere()
+    take(uploads, (0, True, 0), b"x" * 16)
+    with pytest.raises(OSError, match="full"):
+        take(uploads, (1, True, 0), b"!" * 16)
+    assert [upload.ends for upload in Elsewhere.begun] == ["f"]
+    assert take(uploads, (1, True, 0), b"x" * 16)[1].code == Code.REQUEST_ENTITY_INCOMPLETE
