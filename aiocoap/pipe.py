@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     class Maintainer(Protocol):
         """Who keeps the responses to a request up to date, such as a server's observation."""
 
+        request: Message
+        """What the responses are to; it may lack what is of no interest any more."""
+
         def trigger(self) -> None:
             """Give another response soon, even if nothing has changed."""
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from functools import partial
 from hashlib import sha1
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -272,6 +271,21 @@ def _numbers(formats: Any) -> list[int]:
     return [number for item in formats for number in _numbers(item)]
 
 
+class _Leaving:
+    """What happens when an observation has ended; a partial function would take more memory."""
+
+    __slots__ = ("_observation", "_resource")
+
+    def __init__(
+        self, resource: ObservableResource, observation: interfaces.ServerObservation
+    ) -> None:
+        self._resource = resource
+        self._observation = observation
+
+    def __call__(self) -> None:
+        self._resource._forget(self._observation)
+
+
 class ObservableResource(Resource, interfaces.ObservableResource):
     """A resource that tells its observers when it has changed (stable).
 
@@ -310,7 +324,7 @@ class ObservableResource(Resource, interfaces.ObservableResource):
             serverobservation: The observation.
         """
         self._observations[serverobservation] = request
-        serverobservation.accept(partial(ObservableResource._forget, self, serverobservation))
+        serverobservation.accept(_Leaving(self, serverobservation))
         self._count()
 
     def _forget(self, observation: interfaces.ServerObservation) -> None:

@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Responder", "ServerObservation"]
 
-_BLOCK1, _BLOCK2 = int(OptionNumber.BLOCK1), int(OptionNumber.BLOCK2)
+_ETAG, _BLOCK1, _BLOCK2 = (
+    int(number) for number in (OptionNumber.ETAG, OptionNumber.BLOCK1, OptionNumber.BLOCK2)
+)
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
 _BEYOND_ONE_MESSAGE = frozenset((_BLOCK1, _BLOCK2, _OBSERVE))
 _OBSERVABLE = (Code.GET, Code.FETCH)
@@ -284,7 +286,7 @@ class Responder:
                     request = whole
                     resource, seen = site.resolve(whole)
             if _OBSERVE in opt and _asks_for_observation(request):
-                observation = await self._observe(pipe, request, resource, seen, key)
+                observation = await self._observe(pipe, resource, seen, key)
                 if observation is not None:
                     await observation.run()
                     return None
@@ -444,7 +446,6 @@ class Responder:
     async def _observe(
         self,
         pipe: Pipe,
-        request: Message,
         resource: interfaces.Resource,
         seen: Message,
         key: Hashable,
@@ -455,7 +456,7 @@ class Responder:
         """
         if not isinstance(resource, interfaces.ObservableResource):
             return None
-        observation = ServerObservation(self, pipe, request, resource, seen, key)
+        observation = ServerObservation(self, pipe, resource, seen, key)
         await resource.add_observation(seen, observation)
         return observation if observation.is_accepted else None
 
@@ -644,6 +645,12 @@ def _is_suppressed(request: Message, response: Message) -> bool:
     return remote is not None and remote.is_multicast_locally and not response.code.is_successful()
 
 
+def _as_it_came(seen: Message) -> Message:
+    """Return a request that sites took segments of the path off, with its whole path."""
+    path = seen.full_path
+    return seen if len(path) == len(seen.opt.uri_path) else seen.copy(uri_path=path)
+
+
 def _with_block1(request: Message, response: Message) -> Message:
     """Return the response to the last block of a body, saying so.
 
@@ -665,10 +672,13 @@ class ServerObservation(interfaces.ServerObservation):
     Args:
         responder: Who renders and sends.
         pipe: Where notifications go.
-        request: The whole request that asked for the observation.
         resource: The resource.
-        seen: The request as the resource sees it.
+        request: The whole request that asked for the observation, as the resource sees it.
         key: The transfer's key, where the request has anything to do with blocks.
+
+    Attributes:
+        request: As given; the only one that is kept, as there may be many observers.
+        pipe: As given.
     """
 
     __slots__ = (
@@ -680,28 +690,25 @@ class ServerObservation(interfaces.ServerObservation):
         "_is_outdated",
         "_is_running",
         "_key",
-        "_request",
         "_resource",
         "_responder",
-        "_seen",
         "is_accepted",
         "pipe",
+        "request",
     )
 
     def __init__(
         self,
         responder: Responder,
         pipe: Pipe,
-        request: Message,
         resource: interfaces.Resource,
-        seen: Message,
+        request: Message,
         key: Hashable = None,
     ) -> None:
         self._responder = responder
         self.pipe = pipe
-        self._request = request
         self._resource = resource
-        self._seen = seen
+        self.request = request
         self._key = key
         self._cancellation_callback: Callable[[], object] | None = None
         # That of the first representation; Ellipsis as long as there is none.
@@ -792,7 +799,12 @@ class ServerObservation(interfaces.ServerObservation):
         found = self._responder.find(request)
         if found is None or found[0] is not self._resource:
             return False
-        self._request, self._seen = request, found[1]
+        seen, former = found[1], self.request
+        if seen.full_path != former.full_path or (
+            seen.get_cache_key((_ETAG,)) != former.get_cache_key((_ETAG,))
+        ):
+            return False
+        self.request = seen
         if self._key is not None:
             self._key = transfer_key(request)
         self._content_format = ...
@@ -805,12 +817,12 @@ class ServerObservation(interfaces.ServerObservation):
             self._is_outdated = False
             given, self._given = self._given, None
             try:
-                rendered = await self._resource.render(self._seen) if given is None else given
-                response = _checked(self._request, self._resource, rendered, self._key)
-                if self._key is not None or not responder.goes_whole(self._request, response):
-                    response = await responder.cut(
-                        self._request, self._resource, self._seen, response, self._key
-                    )
+                request, resource, key = self.request, self._resource, self._key
+                rendered = await resource.render(request) if given is None else given
+                response = _checked(request, resource, rendered, key)
+                if key is not None or not responder.goes_whole(request, response):
+                    whole = _as_it_came(request)
+                    response = await responder.cut(whole, resource, request, response, key)
                 self._check_format(response, rendered)
             except Exception as problem:
                 response = self._failed(problem)
@@ -841,10 +853,10 @@ class ServerObservation(interfaces.ServerObservation):
     def _end_first(self) -> None:
         """Take note that the first response was sent."""
         self._is_first = False
-        self.pipe.maintain(self)
-        if _BLOCK1 in self._request.opt:
+        if _BLOCK1 in self.request.opt:
             # Only the first response is about the body of the request, too.
-            self._request = self._request.copy(block1=None)
+            self.request = self.request.copy(block1=None)
+        self.pipe.maintain(self)
 
     def _check_format(self, response: Message, rendered: Any) -> None:
         """Look whether a notification can be the continuation of those before.
@@ -868,4 +880,4 @@ class ServerObservation(interfaces.ServerObservation):
     def _failed(self, problem: BaseException) -> Message:
         """Return the last notification."""
         self._is_last = True
-        return self._responder.failed(self.pipe, self._request, problem)
+        return self._responder.failed(self.pipe, self.request, problem)

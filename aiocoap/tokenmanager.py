@@ -49,7 +49,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import error, interfaces
 from .address import EndpointAddress
@@ -99,10 +99,13 @@ MAX_ENCODING_ERRORS = 20
 _QUEUE_LOOKS = 8
 # How often in REQUEST_TIMEOUT a request is looked at while it is queued.
 
+# What pipes have as callbacks, as long as there are none.
+_NOBODY: Any = ()
+
 _PREPARING, _OPEN, _ENDED = Phase.PREPARING, Phase.OPEN, Phase.ENDED
 _EMPTY = Code.EMPTY
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
-_ETAG, _BLOCK1 = int(OptionNumber.ETAG), int(OptionNumber.BLOCK1)
+_BLOCK1 = int(OptionNumber.BLOCK1)
 
 _ROUNDS = 24
 # How often in OBSERVATION_CONFIRM_INTERVAL it is looked whose confirmation is due.
@@ -241,13 +244,24 @@ class _Received(Pipe):
         self.request = request
         self.log = manager.log
         self._phase = _PREPARING
-        self._callbacks = []
-        self._end_callbacks = []
+        self._callbacks = self._end_callbacks = _NOBODY
         self._manager = manager
         # What came in; ``request`` may become what a resource inside of sites sees of it.
         self._origin = request
         self.key = key
         self.is_observing = False
+
+    def on_event(
+        self, callback: Callable[[Any], bool | None], is_interest: bool = True
+    ) -> Callable[[], None]:
+        """Do as every pipe does."""
+        self._callbacks = self._callbacks or []
+        return super().on_event(callback, is_interest)
+
+    def on_interest_end(self, callback: Callable[[], object]) -> None:
+        """Do as every pipe does."""
+        self._end_callbacks = self._end_callbacks or []
+        super().on_interest_end(callback)
 
     def add_response(self, response: Message, is_last: bool = False) -> None:
         """Send a response to the client.
@@ -290,7 +304,11 @@ class _Received(Pipe):
             self._finish()
         elif response.code:
             self._stop = stop
-            self._is_asked = self._is_doubted = False
+            if self._is_asked:
+                self._is_asked = False
+                assert self._maintainer is not None  # it has answered
+                self._origin = self.request = self._maintainer.request
+            self._is_doubted = False
             self._was_confirmable = response.mtype is CON
             if self._was_confirmable:
                 self._confirmed = manager.round
@@ -328,6 +346,8 @@ class _Received(Pipe):
     def maintain(self, maintainer: Maintainer) -> None:
         """Take note of who can make a response at any time."""
         self._maintainer = maintainer
+        # There may be many observers: the message that came in was for the first response.
+        self._origin = self.request = maintainer.request
 
     def begin(self) -> None:
         """Stay open after the first response."""
@@ -347,12 +367,12 @@ class _Received(Pipe):
 
         RFC 7641 sections 3.3.1 and 4.1.
         """
-        origin, maintainer = self._origin, self._maintainer
+        maintainer = self._maintainer
         if (
             maintainer is None
             or request.opt.observe != 0
+            or request.code != self._origin.code
             or _BLOCK1 in request.opt
-            or request.get_cache_key((_ETAG,)) != origin.get_cache_key((_ETAG,))
             or not maintainer.renew(request)
         ):
             return False
@@ -430,7 +450,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         self.outgoing_requests: Matching[_Sent] = Matching(os.urandom)
         self.incoming_requests: dict[_Key, _Received] = {}
         # Those of the incoming that stay open, by where they came from.
-        self._observers: dict[EndpointAddress, tuple[_Received, ...]] = {}
+        self._observers: dict[EndpointAddress, _Received | tuple[_Received, ...]] = {}
         self._observer_count = 0
         # Times that it was looked for observers that have to confirm that they are there.
         self.round = 0
@@ -643,8 +663,8 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         self._observer_count += 1
         pipe.begin()
         remote = pipe.key[1]
-        # Most have one.
-        self._observers[remote] = (*self._observers.get(remote, ()), pipe)
+        others = self._observing(remote)
+        self._observers[remote] = (*others, pipe) if others else pipe
         if self._round_timer is None:
             self._begin_round()
         return True
@@ -661,8 +681,8 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         """
         self._round_timer = None
         self.round += 1
-        for pipes in list(self._observers.values()):
-            for pipe in pipes:
+        for remote in list(self._observers):
+            for pipe in self._observing(remote):
                 if pipe.is_due(self.round):
                     pipe.doubt()
         if self._observers and not self._is_shut_down:
@@ -674,11 +694,16 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         if pipe.is_observing:
             self._observer_count -= 1
             remote = pipe.key[1]
-            others = tuple([other for other in self._observers[remote] if other is not pipe])
+            others = tuple([other for other in self._observing(remote) if other is not pipe])
             if others:
                 self._observers[remote] = others
             else:
                 del self._observers[remote]
+
+    def _observing(self, remote: EndpointAddress) -> tuple[_Received, ...]:
+        """Return the observations of an endpoint, which are few, as most have one."""
+        found = self._observers.get(remote, ())
+        return found if isinstance(found, tuple) else (found,)
 
     # Requests of our own
 
@@ -862,7 +887,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             for answer in pings:
                 self._fail_ping(answer, problem)
         is_final = isinstance(errno, error.TimeoutError)
-        for received in self._observers.get(remote, ()):
+        for received in self._observing(remote):
             if is_final or received.is_lost():
                 received.end()
 

@@ -19,6 +19,7 @@ from aiocoap.numbers.codes import (
     CHANGED,
     CONTENT,
     EMPTY,
+    FETCH,
     GET,
     INTERNAL_SERVER_ERROR,
     NOT_FOUND,
@@ -160,7 +161,7 @@ class House:
     # As a server
 
     def receive(self, token: bytes = b"t", remote: Remote | None = None, **kwargs: Any) -> Pipe:
-        request = Message(code=GET, token=token, **kwargs)
+        request = Message(**{"code": GET, "token": token, **kwargs})
         request.remote = remote or Remote("client")
         self.manager.process_request(request)
         return self.context.pipes[-1]
@@ -505,6 +506,7 @@ class Maintainer:
         self.willing = willing
         self.triggered = 0
         self.renewed: list[Message] = []
+        self.request = pipe.request.copy()
         pipe.maintain(self)
 
     def trigger(self) -> None:
@@ -512,6 +514,7 @@ class Maintainer:
 
     def renew(self, request: Message) -> bool:
         self.renewed.append(request)
+        self.request = request.copy()
         return self.willing
 
 
@@ -565,11 +568,10 @@ def test_an_equal_registration_renews_the_old(observed: Observed) -> None:
     answer = notify(pipe, 2)
     assert below.sent[-1] is answer
     assert answer.request is request
-    assert pipe.request is request
     assert below.notified == []
     later = notify(pipe, 3)
     assert below.notified == [(later, answer, False)]
-    assert later.request is request
+    assert later.request is pipe.request is maintainer.request
     assert house.manager._observer_count == 1
 
 
@@ -588,7 +590,7 @@ def test_renewing_where_there_is_nothing_to_stop(observed: Observed) -> None:
     [
         {},
         {"observe": 1},
-        {"observe": 0, "uri_query": ["other"]},
+        {"observe": 0, "code": FETCH},
         {"observe": 0, "block1": (0, False, 6)},
     ],
 )
