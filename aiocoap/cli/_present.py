@@ -1,7 +1,7 @@
 """From a response to what is written where.
 
-Here live the exit codes of ``aiocoap-client``, the choice between raw and readable output, and
-the text of everything that is said about a response.
+Here live the exit codes of ``aiocoap-client``, the choice between raw, readable and JSON output,
+and the text of everything that is said about a response.
 
 The room writes nothing: it returns what goes to standard output and what goes to standard
 error.  Whatever a server sends, nothing goes to either that would be acted on by a terminal,
@@ -28,8 +28,21 @@ from ..message import Message
 from ..numbers.codes import CONTENT, Code
 from ..util.cli import UsageError
 from ..util.prettyprint import lexer_for_mime, one_line, pretty_print
+from . import _json
+from ._options import option_name, text_value
 
-__all__ = ["Exit", "Shown", "Style", "exit_code", "exit_code_of_error", "present"]
+__all__ = [
+    "Exit",
+    "Shown",
+    "Style",
+    "exit_code",
+    "exit_code_of_error",
+    "present",
+    "present_error",
+    "present_pong",
+]
+
+_PROGRAM = "aiocoap-client"
 
 
 class Exit(IntEnum):
@@ -71,6 +84,10 @@ class Style(NamedTuple):
     """Whether standard output is a terminal, where a prompt follows."""
     quiet: bool = False
     """Whether only errors are told of."""
+    include: bool = False
+    """Whether code and options come before the payload."""
+    json: bool = False
+    """Whether everything that is told is told as JSON."""
 
     @classmethod
     def of(cls, options: argparse.Namespace, terminal: bool, environ: Mapping[str, str]) -> Style:
@@ -78,14 +95,16 @@ class Style(NamedTuple):
 
         Args:
             options: The parsed command line.
-            terminal: Whether standard output is a terminal.
+            terminal: Whether the output goes to a terminal.
             environ: Environment variables; NO_COLOR is honoured (https://no-color.org).
 
         Raises:
             UsageError: Colours are asked for, and what makes them is not installed.
         """
         color = options.color
-        if color is None:
+        if options.json:
+            color = False
+        elif color is None:
             plain = environ.get("NO_COLOR") or environ.get("TERM") == "dumb"
             color = terminal and not plain and _has_pygments()
         elif color and not _has_pygments():
@@ -93,7 +112,8 @@ class Style(NamedTuple):
                 "--color needs the Python module pygments (it comes with aiocoap[prettyprint])"
             )
         pretty = terminal if options.pretty_print is None else options.pretty_print
-        return cls(pretty, color, terminal, options.quiet > options.verbose)
+        quiet = options.quiet > options.verbose
+        return cls(pretty, color, terminal, quiet, options.include, options.json)
 
 
 def _has_pygments() -> bool:
@@ -111,7 +131,14 @@ class Shown(NamedTuple):
     """To standard error, a line each; errors may take several."""
 
 
-def present(response: Message, style: Style, *, observed: bool = False) -> Shown:
+def present(
+    response: Message,
+    style: Style,
+    *,
+    observed: bool = False,
+    is_notification: bool = False,
+    seconds: float | None = None,
+) -> Shown:
     """Say what is to be shown of a response.
 
     Args:
@@ -119,9 +146,16 @@ def present(response: Message, style: Style, *, observed: bool = False) -> Shown
         style: How to show it.
         observed: Whether others may follow: each ends in a line break then, so that they can
             be told apart.
+        is_notification: Whether it came because the resource changed.
+        seconds: Round-trip time, if it has one.
 
     RFC 7252 section 5.9.
     """
+    if style.json:
+        kind = "notification" if is_notification else "response"
+        return _as_line(_json.response_line(response, kind=kind, seconds=seconds))
+    if style.include:
+        return _with_header(response, style, observed)
     code = response.code
     if not code.is_successful():
         return Shown(b"", _error(response))
@@ -129,6 +163,46 @@ def present(response: Message, style: Style, *, observed: bool = False) -> Shown
     if code != CONTENT or not response.payload:
         notes.insert(0, str(code) + _location(response))
     return Shown(out, [] if style.quiet else notes)
+
+
+def present_error(text: str, code: Exit, style: Style) -> Shown:
+    """Say what is to be shown where something went wrong without a response.
+
+    Args:
+        text: What went wrong.
+        code: What the program ends with because of it.
+        style: How to show it.
+    """
+    if style.json:
+        return _as_line(_json.error_line(text, code))
+    return Shown(b"", [f"{_PROGRAM}: {one_line(text)}"])
+
+
+def present_pong(remote: str, seconds: float, style: Style) -> Shown:
+    """Say what is to be shown of the answer to a ping.
+
+    Args:
+        remote: Who was pinged.
+        seconds: Round-trip time.
+        style: How to show it.
+    """
+    if style.json:
+        return _as_line(_json.pong_line(remote, seconds))
+    return Shown(f"pong from {one_line(remote)}: {seconds * 1000:.3g} ms\n".encode(), [])
+
+
+def _as_line(text: str) -> Shown:
+    return Shown(text.encode() + b"\n", [])
+
+
+def _with_header(response: Message, style: Style, observed: bool) -> Shown:
+    """Show code and options, an empty line, and the payload, which may be that of an error."""
+    lines = [str(response.code)]
+    for number, raw in response.opt.raw_items():
+        lines.append(f"{option_name(number)}: {one_line(text_value(number, raw))}".rstrip())
+    header = ("\n".join(lines) + "\n\n").encode()
+    out, notes = _body(response, style, observed) if response.payload else (b"", [])
+    return Shown(header + out, [] if style.quiet else notes)
 
 
 def _error(response: Message) -> list[str]:

@@ -1,7 +1,7 @@
 """From a command line to a request.
 
-Here lives what the arguments of ``aiocoap-client`` mean: methods and formats by name or number,
-payloads from text, files and JSON, and the message that is made of it all.
+Here lives what the arguments of ``aiocoap-client`` mean: methods by name or number, times, sizes
+and proxies, and the message that is made of it all.
 
 The room sends nothing, and prints nothing: what can not be understood is a ``UsageError`` (or,
 while arguments are parsed, argparse's).
@@ -12,24 +12,24 @@ RFC 7252 sections 5.7, 5.8, 5.10 and 6.4, RFC 7959 section 2.2.
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import Any
+from collections.abc import Iterable
 
 from ..address import UndecidedRemote
 from ..error import Error
 from ..message import Message
-from ..numbers.codes import CODES, Code
+from ..numbers.codes import CODES, GET, Code
 from ..numbers.constants import TransportTuning
-from ..numbers.contentformat import ContentFormat
+from ..numbers.optionnumbers import REGISTRY, OptionNumber
 from ..numbers.types import NON
 from ..requesturi import DEFAULT_PORTS, decompose
 from ..util import hostportsplit
 from ..util.cli import UsageError, error_line
-from ..util.contenttype import categorize
+from ._options import GivenOption
+from ._payload import read_payload
 
 __all__ = [
     "build_request",
-    "parse_content_format",
+    "parse_count",
     "parse_method",
     "parse_proxy",
     "parse_seconds",
@@ -59,30 +59,6 @@ def parse_method(text: str) -> Code:
         names = ", ".join(code.name for code in _METHODS.values())
         raise argparse.ArgumentTypeError(f"{text!r} is no method ({names}, or a number)")
     return _METHODS[text.upper()]
-
-
-def parse_content_format(text: str) -> ContentFormat:
-    """Read a content format: a media type, or a number.
-
-    >>> int(parse_content_format("application/json"))
-    50
-
-    Raises:
-        argparse.ArgumentTypeError: There is none for the media type.
-
-    RFC 7252 section 12.3.
-    """
-    if text.isascii() and text.isdigit():
-        if int(text) <= 65535:
-            return ContentFormat(int(text))
-        raise argparse.ArgumentTypeError(f"{text} is no content format number (0 to 65535)")
-    try:
-        return ContentFormat.by_media_type(text)
-    except KeyError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} has no content format number: give a registered media type, such as "
-            "application/cbor, or a number"
-        ) from None
 
 
 def parse_szx(text: str) -> int:
@@ -115,6 +91,17 @@ def parse_seconds(text: str) -> float:
     return seconds
 
 
+def parse_count(text: str) -> int:
+    """Read how often something is to happen.
+
+    Raises:
+        argparse.ArgumentTypeError: It is no positive number.
+    """
+    if text.isascii() and text.isdigit() and len(text) < 10 and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
+
+
 def parse_proxy(text: str) -> UndecidedRemote:
     """Read the address of a proxy; other transports than UDP are chosen by ``scheme://``.
 
@@ -142,7 +129,8 @@ def build_request(options: argparse.Namespace) -> Message:
     Raises:
         UsageError: The URI or the payload can not be used.
     """
-    request = Message(code=options.method, mtype=NON if options.non else None)
+    method = GET if options.method is None else options.method
+    request = Message(code=method, mtype=NON if options.non else None)
     try:
         if options.proxy is None:
             request.set_request_uri(options.url, set_uri_host=options.set_hostname)
@@ -155,11 +143,28 @@ def build_request(options: argparse.Namespace) -> Message:
     request.opt.accept = options.accept
     request.opt.content_format = options.content_format
     if options.payload is not None:
-        request.payload = _read_payload(options.payload, options.content_format)
+        request.payload = read_payload(options.payload, options.content_format)
+    _set_options(request, options.option)
     if options.payload_initial_szx is not None:
         request.transport_tuning = tuning = TransportTuning()
         tuning.DEFAULT_BLOCK_SIZE_EXP = options.payload_initial_szx
     return request
+
+
+def _set_options(request: Message, given: Iterable[GivenOption]) -> None:
+    """Set options that are given one by one.
+
+    They come after what the URI says where an option may be there several times, and take its
+    place where it may not.  Given twice, such an option is there twice: servers have to know
+    what to do with that (RFC 7252 section 5.4.5).
+    """
+    replaced: set[int] = set()
+    for number, raw in given:
+        row = REGISTRY.get(number)
+        if row is not None and not row.repeatable and number not in replaced:
+            request.opt.delete_option(number)
+            replaced.add(number)
+        request.opt.add_option(OptionNumber(number).create_option(decode=raw))
 
 
 def _address_by_proxy(request: Message, url: str, proxy: UndecidedRemote) -> None:
@@ -184,69 +189,3 @@ def _address_by_proxy(request: Message, url: str, proxy: UndecidedRemote) -> Non
         request.opt.uri_host = f"[{host}]" if ":" in host else host
         request.opt.uri_port = port
     request.remote = proxy
-
-
-def _read_payload(text: str, content_format: ContentFormat | None) -> bytes:
-    """Return the payload that an argument of ``--payload`` stands for.
-
-    Raises:
-        UsageError: A file can not be read, or the text not be converted.
-    """
-    if text == "@-":
-        return sys.stdin.buffer.read()
-    if text.startswith("@"):
-        try:
-            with open(text[1:], "rb") as file:
-                return file.read()
-        except (OSError, ValueError) as problem:
-            why = problem.strerror if isinstance(problem, OSError) else problem
-            raise UsageError(f"--payload: can not read {text[1:]!r}: {why}") from None
-    mime = None if content_format is None else content_format.media_type
-    if mime is not None and categorize(mime) == "cbor":
-        return _to_cbor(text, mime)
-    # What is no UTF-8 in an argument is passed on as it was typed.
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _to_cbor(text: str, mime: str) -> bytes:
-    """Convert JSON, or what Python calls a literal, to CBOR.
-
-    Raises:
-        UsageError: It is neither, or there is no converter.
-
-    RFC 8949 section 6.2.
-    """
-    try:
-        import cbor2
-    except ImportError:
-        raise UsageError(
-            f"--payload: converting to {mime} needs the Python module cbor2 (it comes with "
-            "aiocoap[prettyprint]); or give a file that is CBOR already (--payload @FILE)"
-        ) from None
-    try:
-        encoded: bytes = cbor2.dumps(_literal(text))
-    except (cbor2.CBOREncodeError, ValueError, TypeError, RecursionError):
-        raise UsageError(
-            f"--payload: {text!r} is neither JSON nor a Python literal, from which {mime} "
-            "could be made; --payload @FILE sends a file as it is"
-        ) from None
-    return encoded
-
-
-def _literal(text: str) -> Any:
-    """Read JSON or a Python literal.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    import ast
-    import json
-
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        return ast.literal_eval(text.strip())
-    except (SyntaxError, MemoryError) as problem:
-        raise ValueError(str(problem)) from None

@@ -1,11 +1,11 @@
 """``aiocoap-client``: requests from the command line.
 
-Here live its command line and the way of one request: parse, build, send, show, exit code.
+Here lives the way of one command line: build a request, send it, show what comes back, exit code.
 
-The room knows no option's meaning (``_request``), no payload (``_present``) and no prompt
-(``_interactive``).
+The room knows no option (``_commandline``, ``_request``), no payload (``_present``), no file
+(``_output``) and no prompt (``_interactive``).
 
-RFC 7252, RFC 7641.
+RFC 7252, RFC 7641, RFC 6690.
 """
 
 from __future__ import annotations
@@ -16,176 +16,55 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
-from ..error import ConToMulticast, Error, HelpfulError, NotObservable, ObservationCancelled
+from ..error import (
+    ConToMulticast,
+    Error,
+    HelpfulError,
+    NetworkError,
+    NotObservable,
+    ObservationCancelled,
+    ResolutionError,
+)
 from ..error import TimeoutError as NoAnswer
 from ..message import Message
 from ..protocol import Context
-from ..util.cli import ActionNoYes, Parser, UsageError, error_line
+from ..util.cli import UsageError, error_line
 from ..util.prettyprint import escape_controls, one_line
-from . import _request
+from . import _discover, _json
+from ._commandline import build_parser, check_combination
 from ._interactive import interact
-from ._present import Exit, Shown, Style, exit_code, exit_code_of_error, present
-from .common import add_version_argument, load_credentials, unusable_credentials
+from ._output import Output, Progress, say
+from ._present import (
+    Exit,
+    Shown,
+    Style,
+    exit_code,
+    exit_code_of_error,
+    present,
+    present_error,
+    present_pong,
+)
+from ._request import build_request
+from .common import load_credentials, unusable_credentials
 
 __all__ = ["build_parser", "main", "run_request", "sync_main"]
 
+_T = TypeVar("_T")
+
 _log = logging.getLogger("coap.client")
 
-_EPILOG = """\
-The payload of a successful response goes to standard output; everything else is said on
-standard error. Notifications of an observation end in a line break each.
+_PING_INTERVAL = 1.0
+"""Seconds between two pings."""
 
-examples:
-  %(prog)s coap://localhost/.well-known/core
-  %(prog)s coap://localhost/time --observe
-  %(prog)s coap://localhost/light -m PUT --content-format application/json --payload '{"on": 1}'
-  %(prog)s coap://localhost/firmware -m PUT --payload @firmware.bin
-  %(prog)s coap://device.local/state --accept application/cbor --proxy '[2001:db8::1]'
-
-exit codes:
-    0  the response was a success (2.xx)
-    1  something else went wrong: a response that can not be used, no observation, full disk
-    2  the command line can not be followed (URI, option, file); nothing was sent
-    3  there was no answer: name resolution, network, timeout
-    4  the response was a client error (4.xx)
-    5  the response was a server error (5.xx)
-  130  ended by Ctrl-C
-  141  nobody reads standard output any more
-"""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    parser = Parser(
-        prog="aiocoap-client",
-        description="Send a CoAP request and show the response",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--non", action="store_true", help="Send the request as non-confirmable (NON) message")
-    add(
-        "-m",
-        "--method",
-        type=_request.parse_method,
-        default="GET",
-        help='Name or number of the request method (default: "%(default)s")',
-    )
-    add("--observe", action="store_true", help="Observe the resource: show it at every change")
-    add(
-        "--observe-exec",
-        metavar="CMD",
-        help="Observe the resource, and at every change run a command with the payload as its "
-        "standard input",
-    )
-    add(
-        "--accept",
-        metavar="MIME",
-        type=_request.parse_content_format,
-        help="Content format to ask for, by media type or number",
-    )
-    add(
-        "--proxy",
-        metavar="HOST[:PORT]",
-        type=_request.parse_proxy,
-        help="Have a proxy execute the request",
-    )
-    add(
-        "--payload",
-        metavar="X",
-        help="Send X as the request's payload; @FILE sends a file, @- standard input, as they "
-        "are. Other text may be converted, see --content-format",
-    )
-    add(
-        "--payload-initial-szx",
-        metavar="SZX",
-        type=_request.parse_szx,
-        help="Exponent of the size of the payload's first block: 0 for 16 bytes, to 6 for 1024",
-    )
-    add(
-        "--content-format",
-        metavar="MIME",
-        type=_request.parse_content_format,
-        help="Content format of the payload, by media type or number. For formats based on "
-        "CBOR, a payload that is no file is converted from JSON or a Python literal",
-    )
-    add(
-        "--no-set-hostname",
-        dest="set_hostname",
-        action="store_false",
-        help="Leave out Uri-Host even if the host is given by name",
-    )
-    add(
-        "--timeout",
-        metavar="SECONDS",
-        type=_request.parse_seconds,
-        help="Give up if the response is not there by then (default: when the protocol does)",
-    )
-    _add_common(parser)
-    add("url", nargs="?", help="URI of the resource, such as coap://host/path")
-    return parser
-
-
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    """Add what is less about the request than about the program."""
-    add = parser.add_argument
-    add(
-        "-v",
-        "--verbose",
-        action="count",
-        default=0,
-        help="Tell what is sent and received; with -vv, all details",
-    )
-    add("-q", "--quiet", action="count", default=0, help="Tell less: errors only")
-    add("--interactive", action="store_true", help="Prompt for command lines, until Ctrl-D")
-    add("--credentials", help="JSON file with the credentials to use")
-    add_version_argument(parser)
-    add(
-        "--color",
-        action=ActionNoYes,
-        default=None,
-        help="Colour the payload (default: on terminals, if pygments is installed and NO_COLOR "
-        "is not set)",
-    )
-    add(
-        "--pretty-print",
-        action=ActionNoYes,
-        default=None,
-        help="Show payloads of known formats readably, others as hex dump (default: on terminals)",
-    )
-
-
-def _say(text: str) -> None:
-    """Write a line to standard error, if that is open."""
-    if sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)
+_FAREWELL = 2.0
+"""Seconds that the end of an observation is waited for."""
 
 
 def _complain(text: str) -> None:
-    _say(f"aiocoap-client: {one_line(text)}")
-
-
-def _write(shown: Shown) -> None:
-    """Write what is to be shown.
-
-    Raises:
-        OSError: Standard output takes nothing (``BrokenPipeError`` where its reader is gone).
-    """
-    if shown.out:
-        if sys.stdout is None:
-            raise OSError("standard output is closed")
-        try:
-            sys.stdout.buffer.write(shown.out)
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as problem:
-            raise OSError(problem.errno, problem.strerror, "standard output") from None
-    for note in shown.notes:
-        _say(note)
+    say(f"aiocoap-client: {one_line(text)}")
 
 
 class _LogFormatter(logging.Formatter):
@@ -215,12 +94,30 @@ def _set_verbosity(verbosity: int) -> None:
     logging.getLogger("coap").setLevel(level)
 
 
+class _Job(NamedTuple):
+    """What one command line needs on its way."""
+
+    options: argparse.Namespace
+    context: Context
+    output: Output
+    style: Style
+
+    def show_error(self, text: str, code: Exit) -> Exit:
+        """Tell what went wrong; return the exit code for it.
+
+        Raises:
+            OSError: Standard output takes nothing.
+        """
+        self.output.show(present_error(text, code, self.style))
+        return code
+
+
 async def run_request(options: argparse.Namespace, context: Context) -> int:
-    """Send the request that a command line describes, and show what comes back.
+    """Do what a command line describes, and show what comes back.
 
     Args:
         options: The parsed command line.
-        context: What to send it with.
+        context: What to send with.
 
     Returns:
         The exit code; why it is not 0 has been told.
@@ -230,21 +127,53 @@ async def run_request(options: argparse.Namespace, context: Context) -> int:
     """
     _set_verbosity(options.verbose - options.quiet)
     try:
-        options.observe = options.observe or options.observe_exec is not None
-        request = _request.build_request(options)
-        style = Style.of(options, sys.stdout is not None and sys.stdout.isatty(), os.environ)
-        _add_credentials(options, context)
-        return await _exchange(request, options, style, context)
+        check_combination(options)
+        with Output(options.output) as output:
+            style = Style.of(options, output.is_terminal, os.environ)
+            return await _run_job(_Job(options, context, output, style))
     except UsageError as problem:
-        _complain(str(problem))
-        return Exit.USAGE
+        return _fail(str(problem), Exit.USAGE, options.json)
+    except OSError as problem:
+        if options.output is None or isinstance(problem, BrokenPipeError):
+            raise
+        return _fail(error_line(problem), Exit.OTHER, options.json)
+
+
+def _fail(text: str, code: Exit, is_json: bool) -> Exit:
+    """Tell of an error where there is no output (any more) but the standard one."""
+    with contextlib.suppress(OSError):
+        Output(None).show(present_error(text, code, Style(json=is_json)))
+    return code
+
+
+async def _run_job(job: _Job) -> int:
+    """Do what is asked for.
+
+    Raises:
+        UsageError: It can not be done, and nothing was sent.
+        OSError: The output takes nothing.
+    """
+    options = job.options
+    request: Message | None = None
+    try:
+        if options.ping:
+            _add_credentials(options, job.context)
+            return await _ping(job)
+        options.observe = options.observe or options.observe_exec is not None
+        request = build_request(options)
+        if options.discover is not None:
+            _discover.check_package()
+            _discover.address(request, options.discover)
+        _add_credentials(options, job.context)
+        return await _exchange(request, job)
     except Error as problem:
         line = error_line(problem, {"original_uri": options.url, "request": request})
         if isinstance(problem, ConToMulticast):
-            line += ": add --non"
+            line += ": a group can not be pinged" if options.ping else ": add --non"
         # Errors that help say what they are about; the URI says where it was.
-        _complain(f"{options.url}: {line}" if isinstance(problem, HelpfulError) else line)
-        return exit_code_of_error(problem)
+        if isinstance(problem, HelpfulError):
+            line = f"{options.url}: {line}"
+        return job.show_error(line, exit_code_of_error(problem))
 
 
 def _add_credentials(options: argparse.Namespace, context: Context) -> None:
@@ -261,29 +190,91 @@ def _add_credentials(options: argparse.Namespace, context: Context) -> None:
     context.client_credentials.update(credentials)
 
 
-async def _exchange(
-    request: Message, options: argparse.Namespace, style: Style, context: Context
-) -> int:
-    """Send a request, and show its response and notifications.
+# Requests
+
+
+async def _exchange(request: Message, job: _Job) -> int:
+    """Send a request, and show its responses and notifications.
 
     Raises:
         Error: There is no response, or it can not be used.
-        OSError: Standard output takes nothing.
+        OSError: The output takes nothing.
     """
+    options = job.options
     _log.info("Sending %s %s (%s)", request.code, options.url, _Options(request))
-    requester = context.request(request)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    requester = job.context.request(request)
     observation: Any = requester.observation if options.observe else None
+    progress = _watch(requester, job)
+    codes: list[Exit] = []
     try:
-        response = await _within(options.timeout, requester.response)
-        _log_received(response)
-        _log.debug("It answers %r", request)
-        _write(present(response, style, observed=options.observe))
-        if observation is None or not response.code.is_successful():
-            return exit_code(response.code)
-        return await _follow(observation, options.observe_exec, style)
+        async for response in _responses(requester, request, options.timeout):
+            progress.clear()
+            _log_received(response)
+            _log.debug("It answers %r", request)
+            codes.append(_show(response, job, loop.time() - began, _is_to_group(request)))
+        if observation is None or codes[0] is not Exit.SUCCESS:
+            return min(codes)
+        return await _follow(observation, job)
     finally:
+        progress.clear()
         if observation is not None and not observation.cancelled:
             observation.cancel()
+
+
+def _watch(requester: Any, job: _Job) -> Progress:
+    """Have a long transfer shown, if somebody looks."""
+    progress = Progress()
+    if progress.is_wanted(job.style.quiet, job.options.verbose > 0):
+        requester.on_progress = progress
+    return progress
+
+
+def _is_to_group(request: Message) -> bool:
+    return request.remote is not None and request.remote.is_multicast
+
+
+def _show(response: Message, job: _Job, seconds: float, is_one_of_many: bool) -> Exit:
+    """Show a response; return its exit code.
+
+    Raises:
+        OSError: The output takes nothing.
+    """
+    code = exit_code(response.code)
+    style, output = job.style, job.output
+    if code is Exit.SUCCESS:
+        output.begin()
+    if is_one_of_many and not style.json and not style.quiet:
+        say(f"from {one_line(str(_json.remote_of(response)))}:")
+    if job.options.discover is not None and code is Exit.SUCCESS:
+        return _show_links(response, job, seconds)
+    # Of several, each has to end in a line break.
+    observed = job.options.observe or is_one_of_many
+    output.show(present(response, style, observed=observed, seconds=seconds))
+    return code
+
+
+def _show_links(response: Message, job: _Job, seconds: float) -> Exit:
+    """Show a list of resources.
+
+    Raises:
+        OSError: The output takes nothing.
+    """
+    try:
+        links = _discover.links_of(response, job.options.discover)
+    except _discover.NoLinks as problem:
+        return job.show_error(f"{_json.remote_of(response)} sent {problem}", Exit.OTHER)
+    if job.style.json:
+        line = _json.response_line(
+            response, seconds=seconds, links=[link.as_json_data() for link in links]
+        )
+        job.output.show(Shown(line.encode() + b"\n", []))
+    elif links:
+        job.output.show(Shown(_discover.table(links).encode(), []))
+    elif not job.style.quiet:
+        say("no resource matches" if job.options.discover else "no resources")
+    return Exit.SUCCESS
 
 
 class _Options:
@@ -301,45 +292,113 @@ def _log_received(message: Message) -> None:
     _log.debug("It is %r", message)
 
 
-async def _within(seconds: float | None, response: asyncio.Future[Message]) -> Message:
-    """Wait for a response for some time.
+async def _within(seconds: float | None, answer: Any) -> Any:
+    """Wait for an answer for some time.
 
     Raises:
         Error: There is none, or not in time.
     """
     try:
         async with asyncio.timeout(seconds):
-            return await response
+            return await answer
     except TimeoutError:
         raise NoAnswer(f"no answer within {seconds:g} seconds") from None
 
 
-async def _follow(observation: Any, command: str | None, style: Style) -> int:
-    """Show notifications until there are no more.
+async def _responses(
+    requester: Any, request: Message, seconds: float | None
+) -> AsyncIterator[Message]:
+    """Give the response, or those of a group: of whoever answers in time.
+
+    Raises:
+        Error: There is none, or not in time.
+    """
+    deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
+    first = await _within(seconds, requester.response)
+    yield first
+    others = getattr(requester, "responses", None)
+    if others is None or not _is_to_group(request):
+        return
+    with contextlib.suppress(TimeoutError):
+        async for response in _until(deadline, others):
+            if response is not first:
+                yield response
+
+
+async def _until(deadline: float | None, events: AsyncIterable[_T]) -> AsyncIterator[_T]:
+    """Give what comes before a deadline.
+
+    What is done with each of them is not interrupted.
+
+    Args:
+        deadline: By the loop's clock; None for none.
+        events: What comes.
+
+    Raises:
+        TimeoutError: It is over, and more might have come.
+    """
+    iterator = aiter(events)
+    while True:
+        async with asyncio.timeout_at(deadline):
+            try:
+                event = await anext(iterator)
+            except StopAsyncIteration:
+                return
+        yield event
+
+
+# Observations
+
+
+async def _follow(observation: Any, job: _Job) -> int:
+    """Show notifications until there are no more, or it has been enough.
+
+    The first representation has been shown, and counts.
 
     Returns:
         The exit code: that of the last notification where it ended the observation.
 
     Raises:
         Error: The observation broke off.
-        OSError: Standard output takes nothing.
+        OSError: The output takes nothing.
     """
+    options = job.options
+    now = asyncio.get_running_loop().time()
+    deadline = None if options.duration is None else now + options.duration
+    count = 1
     try:
-        async for notification in observation:
+        if count == options.count:
+            return Exit.SUCCESS
+        async for notification in _until(deadline, observation):
             _log_received(notification)
-            if command is None or not notification.code.is_successful():
-                _write(present(notification, style, observed=True))
-            else:
-                await _feed(command, bytes(notification.payload))
+            await _show_notification(notification, job)
             if not notification.code.is_successful():
                 return exit_code(notification.code)
+            count += 1
+            if count == options.count:
+                return Exit.SUCCESS
+    except TimeoutError:
+        return Exit.SUCCESS
     except NotObservable:
-        _complain("the resource can not be observed: this was its only representation")
-        return Exit.OTHER
+        text = "the resource can not be observed: this was its only representation"
+        return job.show_error(text, Exit.OTHER)
     except ObservationCancelled:
         pass
-    _complain("the server ended the observation")
-    return Exit.OTHER
+    return job.show_error("the server ended the observation", Exit.OTHER)
+
+
+async def _show_notification(notification: Message, job: _Job) -> None:
+    """Show a notification, or have a command do something with it.
+
+    Raises:
+        OSError: The output takes nothing.
+    """
+    command = job.options.observe_exec
+    if command is None or not notification.code.is_successful():
+        shown = present(notification, job.style, observed=True, is_notification=True)
+        job.output.show(shown)
+    else:
+        await _feed(command, bytes(notification.payload))
 
 
 async def _feed(command: str, payload: bytes) -> None:
@@ -357,6 +416,43 @@ async def _feed(command: str, payload: bytes) -> None:
         raise
     if status:
         _complain(f"--observe-exec {command!r} ended with {status}")
+
+
+# Pings
+
+
+async def _ping(job: _Job) -> int:
+    """Ping an endpoint once or several times.
+
+    Raises:
+        Error: None of the pings was answered, or it can not be pinged.
+        OSError: The output takes nothing.
+    """
+    options, context = job.options, job.context
+    times: list[float] = []
+    number = options.count or 1
+    for sent in range(1, number + 1):
+        try:
+            seconds = await _within(options.timeout, context.ping(options.url))
+        except NetworkError as problem:
+            if isinstance(problem, ResolutionError) or (sent == number and not times):
+                raise
+            job.show_error(f"{options.url}: {error_line(problem)}", Exit.NO_ANSWER)
+        else:
+            times.append(seconds)
+            job.output.show(present_pong(options.url, seconds, job.style))
+        if sent < number:
+            await asyncio.sleep(_PING_INTERVAL)
+    if number > 1 and not job.style.json:
+        least, mean, most = (
+            f"{1000 * value:.3g}" for value in (min(times), sum(times) / len(times), max(times))
+        )
+        summary = f"{number} pings, {len(times)} pongs, {least}/{mean}/{most} ms (min/mean/max)\n"
+        job.output.show(Shown(summary.encode(), []))
+    return Exit.SUCCESS
+
+
+# The program
 
 
 def _parse(args: Sequence[str] | None) -> argparse.Namespace:
@@ -431,16 +527,16 @@ def sync_main(args: Sequence[str] | None = None) -> NoReturn:
         SystemExit: Always.
     """
     _show_log()
+    is_json = "--json" in (sys.argv[1:] if args is None else args)
+    code: int
     try:
         code = _run(args)
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
     except UsageError as problem:
-        _complain(str(problem))
-        code = Exit.USAGE
+        code = _fail(str(problem), Exit.USAGE, is_json)
     except Error as problem:
-        _complain(error_line(problem))
-        code = Exit.NO_ANSWER
+        code = _fail(error_line(problem), Exit.NO_ANSWER, is_json)
     except OSError as problem:
         gone = isinstance(problem, BrokenPipeError)
         if not gone:

@@ -25,6 +25,7 @@ __all__ = [
     "CBOR_DIAGNOSTIC",
     "HEXDUMP",
     "escape_controls",
+    "json_in_one_line",
     "lexer_for_mime",
     "one_line",
     "pretty_print",
@@ -220,6 +221,37 @@ def _json(text: str, mime: str, infos: list[str]) -> _Pretty:
     # A SenML record is a line's worth, so that only the list of them is laid out.
     expanded = 1 if "senml" in mime or "sensml" in mime else cbordiag.MAX_DEPTH
     return infos, mime, escape_controls(_layout(text, expanded))
+
+
+def json_in_one_line(text: str) -> str | None:
+    r"""Return JSON without line breaks, and with every number and text as it is.
+
+    >>> json_in_one_line('{"a": 1.50,\n "b": "\u202e"}')
+    '{"a":1.50,"b":"\\u202e"}'
+
+    Args:
+        text: Any text.
+
+    Returns:
+        JSON without control characters; None where the text is none (``NaN`` is no JSON), or
+        nested deeper than anybody can read.
+
+    RFC 8259.
+    """
+    import json
+
+    try:
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+    if _depth(text) > cbordiag.MAX_DEPTH:
+        return None
+    return escape_controls("".join(_TOKEN.findall(text)), keep="")
+
+
+def _no_constant(name: str) -> None:
+    """Refuse what Python reads beyond JSON."""
+    raise ValueError(f"{name} is no JSON")
 
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)

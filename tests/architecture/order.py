@@ -52,7 +52,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "6 applications",
         """
         util.cbordiag util.linkformat_pygments util.prettyprint util.cli
-        cli cli.common cli._request cli._present cli._interactive cli.client cli.defaults
+        cli cli.common cli._options cli._payload cli._request cli._json cli._present
+        cli._discover cli._output cli._commandline cli._interactive cli.client cli.defaults
         """,
     ),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import io
 import logging
 import os
@@ -135,7 +134,7 @@ def test_every_documented_option_is_there() -> None:
 
 def test_the_defaults() -> None:
     options = parse("coap://host/")
-    assert options.method == 1
+    assert options.method is None
     assert (options.set_hostname, options.color, options.pretty_print) == (True, None, None)
     assert options.timeout is None
 
@@ -482,37 +481,6 @@ def test_output_that_can_not_be_written(
     ((opened, replaced),) = redirected
     assert replaced == 1
     os.close(opened)
-
-
-def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with open("/dev/full", "w") as full:
-        monkeypatch.setattr(sys, "stdout", full)
-        with pytest.raises(OSError, match="No space left on device: 'standard output'"):
-            client._write(client.Shown(b"text", []))
-        monkeypatch.undo()
-        with contextlib.suppress(OSError):
-            full.close()
-
-
-def test_nobody_reads_standard_error(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What belongs there must not end up in standard output instead.
-    monkeypatch.setattr(sys, "stderr", None)
-    client._say("text")
-    assert capsys.readouterr().out == ""
-
-
-def test_a_closed_pipe_is_left_to_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with open(writer, "w") as closed:
-        monkeypatch.setattr(sys, "stdout", closed)
-        with pytest.raises(BrokenPipeError):
-            client._write(client.Shown(b"text", []))
-        monkeypatch.undo()
-        with contextlib.suppress(OSError):
-            closed.close()
 
 
 def test_no_standard_output(context: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,7 +188,8 @@ def test_exit_codes_of_errors(problem: error.Error, expected: Exit) -> None:
 
 
 def style(terminal: bool, environ: dict[str, str] = {}, **options: Any) -> Style:
-    parsed = {"color": None, "pretty_print": None, "quiet": 0, "verbose": 0} | options
+    parsed = {"color": None, "pretty_print": None, "quiet": 0, "verbose": 0}
+    parsed |= {"json": False, "include": False} | options
     return Style.of(argparse.Namespace(**parsed), terminal, environ)
 
 

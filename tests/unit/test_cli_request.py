@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import io
-import os
-import sys
-from pathlib import Path
 from typing import Any
 
-import cbor2
 import pytest
 
 from aiocoap.address import UndecidedRemote
 from aiocoap.cli import _request
+from aiocoap.cli._options import parse_content_format, parse_option
 from aiocoap.message import Message
 from aiocoap.numbers.codes import FETCH, GET, PUT
 from aiocoap.numbers.types import NON
@@ -32,6 +28,7 @@ def request(url: str = "coap://[::1]/", **options: Any) -> Message:
         "payload_initial_szx": None,
         "content_format": None,
         "set_hostname": True,
+        "option": [],
     }
     assert set(options) <= set(parsed)
     return _request.build_request(argparse.Namespace(url=url, **(parsed | options)))
@@ -54,20 +51,6 @@ def test_what_is_no_method(text: str) -> None:
     assert text in str(complaint.value)
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [("text/plain", 0), ("application/json", 50), ("APPLICATION/CBOR", 60), ("65535", 65535)],
-)
-def test_content_formats(text: str, number: int) -> None:
-    assert _request.parse_content_format(text) == number
-
-
-@pytest.mark.parametrize("text", ["", "application/nonsense", "json", "65536", "-1"])
-def test_what_is_no_content_format(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="content format"):
-        _request.parse_content_format(text)
-
-
 def test_block_size_exponents() -> None:
     assert [_request.parse_szx(text) for text in "0123456"] == list(range(7))
     for text in ("7", "-1", "", "x", "06"):
@@ -80,6 +63,13 @@ def test_seconds() -> None:
     for text in ("0", "-1", "nan", "inf", "", "soon"):
         with pytest.raises(argparse.ArgumentTypeError, match="positive number of seconds"):
             _request.parse_seconds(text)
+
+
+def test_counts() -> None:
+    assert [_request.parse_count(text) for text in ("1", "20", "007")] == [1, 20, 7]
+    for text in ("0", "-1", "", "1.5", "²", "x", "9" * 5000):
+        with pytest.raises(argparse.ArgumentTypeError, match="positive whole number"):
+            _request.parse_count(text)
 
 
 def test_proxies() -> None:
@@ -107,8 +97,8 @@ def test_options_of_a_request() -> None:
         method=FETCH,
         non=True,
         observe=True,
-        accept=_request.parse_content_format("application/cbor"),
-        content_format=_request.parse_content_format("text/plain"),
+        accept=parse_content_format("application/cbor"),
+        content_format=parse_content_format("text/plain"),
         payload="grün",
     )
     assert (message.code, message.mtype) == (FETCH, NON)
@@ -180,65 +170,43 @@ def test_bad_uris_for_a_proxy(url: str) -> None:
         request(url, proxy=UndecidedRemote("coap", "proxy"))
 
 
-# Payloads
+# Options one by one
 
 
-def test_payloads_from_files(tmp_path: Path) -> None:
-    file = tmp_path / "payload"
-    file.write_bytes(b"\x00\xff[1]")
-    # What is in a file is not converted.
-    cbor = _request.parse_content_format("application/cbor")
-    assert request(payload=f"@{file}", content_format=cbor).payload == b"\x00\xff[1]"
+def options(*given: str, **others: Any) -> list[tuple[int, bytes]]:
+    """Return the options of a request for ``coap://host/a?b`` beyond those it has anyway."""
+    parsed = [parse_option(text) for text in given]
+    return request("coap://host/a?b", option=parsed, **others).opt.raw_items()
 
 
-def test_payloads_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xfe\n")))
-    assert request(payload="@-").payload == b"\xfe\n"
+def test_any_option_can_be_set() -> None:
+    plain = options()
+    assert plain == [(3, b"host"), (11, b"a"), (15, b"b")]
+    given = options("If-None-Match", "65001=0x01", "if-match=0xff", "65001=", "size1=1000")
+    assert sorted(set(given) - set(plain)) == [
+        *((1, b"\xff"), (5, b""), (60, b"\x03\xe8"), (65001, b""), (65001, b"\x01"))
+    ]
 
 
-@pytest.mark.parametrize("name", ["", "no such file", "\0", "."])
-def test_files_that_can_not_be_read_are_named(name: str, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="--payload: can not read") as complaint:
-        request(payload=f"@{name}")
-    assert repr(name) in str(complaint.value)
+def test_options_that_may_be_there_several_times_are_added() -> None:
+    assert options("uri-path=b", "Uri-Query=c", "uri-query=d")[1:] == [
+        *((11, b"a"), (11, b"b"), (15, b"b"), (15, b"c"), (15, b"d"))
+    ]
 
 
-def test_arguments_that_are_no_text_are_sent_as_they_are() -> None:
-    assert request(payload=os.fsdecode(b"\xff\xfe")).payload == b"\xff\xfe"
+def test_others_take_the_place_of_what_the_uri_says() -> None:
+    assert options("uri-host=other")[0] == (3, b"other")
+    # A server has to cope with that, and it is for testing servers.
+    assert options("uri-host=x", "uri-host=y")[:2] == [(3, b"x"), (3, b"y")]
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ('{"on": true, "level": 1.5}', {"on": True, "level": 1.5}),
-        ("[1, null]", [1, None]),
-        ("{1: b'\\x00', -2: (True, None)}", {1: b"\x00", -2: [True, None]}),
-        (" 'text'", "text"),
-        ("1", 1),
-    ],
-)
-def test_json_and_literals_become_cbor(text: str, value: Any) -> None:
-    senml = _request.parse_content_format("application/senml+cbor")
-    assert cbor2.loads(request(payload=text, content_format=senml).payload) == value
+def test_options_that_the_library_acts_on_are_what_it_sees() -> None:
+    message = request(option=[parse_option("observe=0"), parse_option("block2=0/0/64")])
+    assert message.opt.observe == 0
+    assert message.opt.block2 == (0, False, 2)
 
 
-@pytest.mark.parametrize("text", ["", "{", "text", "f(x)", "1 +", "{[]: 1}", "...", "[" * 100000])
-def test_what_can_not_become_cbor_is_named(text: str) -> None:
-    cbor = _request.parse_content_format("application/cbor")
-    with pytest.raises(UsageError, match="neither JSON nor a Python literal"):
-        request(payload=text, content_format=cbor)
-
-
-def test_the_converter_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cbor2", None)
-    cbor = _request.parse_content_format("application/cbor")
-    with pytest.raises(UsageError, match=r"cbor2.*aiocoap\[prettyprint\]"):
-        request(payload="1", content_format=cbor)
-
-
-def test_other_formats_are_not_converted() -> None:
-    json = _request.parse_content_format("application/json")
-    assert request(payload="{1: 2", content_format=json).payload == b"{1: 2"
-    unknown = _request.parse_content_format("64999")
-    assert request(payload="[1]", content_format=unknown).payload == b"[1]"
+def test_payloads_are_read() -> None:
+    cbor = parse_content_format("application/cbor")
+    assert request(payload="[1]", content_format=cbor).payload == b"\x81\x01"
+    assert request(payload="[1]").payload == b"[1]"
