@@ -14,7 +14,7 @@ FOUND = Path(__file__).parent / "found"
 @pytest.mark.parametrize("name", TARGETS)
 def test_target(name: str) -> None:
     count = 0
-    for data in mutations(SEEDS[name], 1_000 if name == "cbor" else 4_000, seed=7252):
+    for data in mutations(SEEDS[name], 2_000 if name == "cbor" else 10_000, seed=7252):
         TARGETS[name](data)
         count += 1
     assert count > 1_000
