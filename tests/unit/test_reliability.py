@@ -961,3 +961,66 @@ def test_who_acknowledges_a_message_that_is_out_must_have_received_it() -> None:
     assert not heart.expects(reply.copy(mtype=CON))
     assert not heart.expects(reply.copy(mid=request.mid ^ 1))
     assert not heart.expects(reply.copy(remote=Address("[2001:db8::2]", "")))
+
+
+# Notifications that take the place of others (RFC 7641 section 4.5)
+
+
+def notify(bench: Bench, former: Any = None, mtype: Any = NON, monitor: Any = "monitor") -> Any:
+    """Send a notification, the one before it given."""
+    message = Message(mtype=mtype, code=CONTENT)
+    message.remote, message.token = THERE, b"t"
+    message.request = Message(mtype=NON, code=GET)
+    return bench.heart.notify(message, monitor, bench.now, former)
+
+
+def test_a_reset_of_a_superseded_notification_ends_the_observation() -> None:
+    bench = Bench()
+    out = notify(bench)
+    (first,) = bench.outbox()
+    assert notify(bench, out, monitor="second") is out
+    (second,) = bench.outbox()
+    assert [first.mtype, second.mtype] == [NON, NON]
+    assert bench.hear(RST, EMPTY, first.mid) == (Verdict.RESET, "second")
+    bench.rest()
+
+
+def test_the_type_of_a_notification_is_that_of_its_request() -> None:
+    bench = Bench()
+    notify(bench, mtype=None)
+    assert bench.outbox()[0].mtype is NON
+
+
+def test_an_acknowledgement_of_a_superseded_non_confirmable_one_means_nothing() -> None:
+    bench = Bench()
+    out = notify(bench)
+    (first,) = bench.outbox()
+    notify(bench, out)
+    (second,) = bench.outbox()
+    assert bench.hear(ACK, EMPTY, first.mid) == IGNORED
+    assert bench.hear(RST, EMPTY, second.mid) == (Verdict.RESET, "monitor")
+    bench.rest()
+
+
+def test_notifications_that_are_listened_for_are_bounded() -> None:
+    bench = Bench()
+    bench.heart.max_listening = 1
+    out = notify(bench)
+    (first,) = bench.outbox()
+    notify(bench, out)
+    (second,) = bench.outbox()
+    notify(bench, out)
+    (third,) = bench.outbox()
+    assert bench.hear(RST, EMPTY, first.mid) == IGNORED
+    assert bench.hear(RST, EMPTY, second.mid) == (Verdict.RESET, "monitor")
+    assert len({first.mid, second.mid, third.mid}) == 3
+    bench.rest()
+
+
+def test_notifications_to_an_overloaded_peer_are_not_confirmable() -> None:
+    bench = Bench()
+    for _ in range(reliability.MAX_QUEUED_RESPONSES + 1):
+        bench.send()
+    bench.outbox()
+    notify(bench, mtype=CON)
+    assert [message.mtype for message in bench.outbox()] == [NON]
