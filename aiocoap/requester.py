@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     _Log = Logger | LoggerAdapter[Any]
     _Event = tuple[Message | None, BaseException | None, bool]
+    _ProgressCallback = Callable[[int, int | None], object]
 
 __all__ = [
     "BaseRequest",
@@ -521,7 +522,7 @@ class _BlockwiseDelivery(_Delivery):
         context: Where to send.
     """
 
-    __slots__ = ("_challengers", "_context", "_interface", "_task", "_whole")
+    __slots__ = ("_challengers", "_context", "_interface", "_task", "_whole", "on_progress")
 
     def __init__(self, request: Message, context: Context) -> None:
         super().__init__(request, context.loop, context.log)
@@ -532,6 +533,7 @@ class _BlockwiseDelivery(_Delivery):
         self._task: asyncio.Task[None] | None = None
         # Who has asked for a proof of our address, and got it: a server, or members of a group.
         self._challengers: tuple[EndpointAddress | None, ...] = ()
+        self.on_progress: _ProgressCallback | None = None
 
     def close(self) -> None:
         """Stop to work on the request."""
@@ -715,6 +717,8 @@ class _BlockwiseDelivery(_Delivery):
                 if upload.feed(question.answer.result()) is not None:
                     tags.release(key, tag)
                     return question
+                if self.on_progress is not None:
+                    self.on_progress(*upload.progress)
                 question.stop()
         except BaseException:
             # What was sent last may still arrive.
@@ -768,6 +772,8 @@ class _BlockwiseDelivery(_Delivery):
         while whole is None:
             question = await self._ask(download.next_request())
             whole = download.feed(question.answer.result())
+            if self.on_progress is not None:
+                self.on_progress(*download.progress)
         return whole
 
     # Groups
@@ -966,6 +972,18 @@ class BlockwiseRequest(BaseUnicastRequest, interfaces.Request):
         tuning = app_request.transport_tuning or protocol.transport_tuning
         self.observation = delivery.observe(tuning.OBSERVATION_RESET_TIME)
         delivery.start()
+
+    def on_progress(self, callback: Callable[[int, int | None], object]) -> None:
+        """Have a function called after each block of a body that is sent or fetched (unstable).
+
+        Args:
+            callback: Gets the number of bytes that are through, and that of all that there are
+                (None where it is not known).  What it raises ends the request.
+        """
+        response = self.response
+        assert isinstance(response, _Response)  # it was made here
+        if isinstance(response.delivery, _BlockwiseDelivery):
+            response.delivery.on_progress = callback
 
 
 def _responses_of(response: asyncio.Future[Message]) -> Responses:

@@ -162,7 +162,7 @@ def _add_request(group: Any) -> None:
         metavar="SECONDS",
         type=_request.parse_seconds,
         help="Give up if the response is not there by then (default: when the protocol does); "
-        "a group is listened to for that long",
+        "of a group, show what has come by then",
     )
 
 

@@ -227,7 +227,7 @@ def _watch(requester: Any, job: _Job) -> Progress:
     """Have a long transfer shown, if somebody looks."""
     progress = Progress()
     if progress.is_wanted(job.style.quiet, job.options.verbose > 0):
-        requester.on_progress = progress
+        requester.on_progress(progress)
     return progress
 
 
@@ -314,15 +314,15 @@ async def _responses(
         Error: There is none, or not in time.
     """
     deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
+    # Where a request goes is known later, and then it is too late for this.
+    everybody = requester.responses
     first = await _within(seconds, requester.response)
     yield first
-    others = getattr(requester, "responses", None)
-    if others is None or not _is_to_group(request):
-        return
-    with contextlib.suppress(TimeoutError):
-        async for response in _until(deadline, others):
-            if response is not first:
-                yield response
+    if _is_to_group(request) and requester.observation is None:
+        with contextlib.suppress(TimeoutError):
+            async for response in _until(deadline, everybody):
+                if response is not first:
+                    yield response
 
 
 async def _until(deadline: float | None, events: AsyncIterable[_T]) -> AsyncIterator[_T]:

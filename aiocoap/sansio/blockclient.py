@@ -118,6 +118,11 @@ class Block1Upload:
         self._is_acted_on = False
         self._was_restarted = False
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Number of bytes that the server has taken, and of all that there are."""
+        return self._position, len(self._request.payload)
+
     def next_request(self) -> Message:
         """Return the message with the current block; the same until a response is fed.
 
@@ -304,6 +309,11 @@ class Block2Download:
         self._body.clear()
         self._first: Message | None = first
         self._version = _version(first)
+
+    @property
+    def progress(self) -> tuple[int, int | None]:
+        """Number of bytes that are here, and of all that there are, if the server has said it."""
+        return len(self._body), None if self._first is None else self._first.opt.size2
 
     def next_request(self) -> Message:
         """Return the request for the current block; the same until a response is fed.

@@ -88,6 +88,22 @@ def test_upload_cuts_the_body() -> None:
     assert upload.feed(final) is final
 
 
+def test_progress() -> None:
+    upload = Block1Upload(request(payload=BODY), 6)
+    assert upload.progress == (0, 5000)
+    upload.feed(response(Code.CONTINUE, block1=block1(upload.next_request())))
+    assert upload.progress == (1024, 5000)
+    first = response(payload=BODY[:1024], block2=(0, True, 6), size2=5000, etag=b"1")
+    download = Block2Download(get(), first, 6, 10000)
+    assert download.progress == (1024, 5000)
+    # It changes, and is fetched from the start.
+    changed = response(payload=BODY[1024:2048], block2=(1, True, 6), etag=b"2")
+    assert download.feed(changed) is None
+    assert download.progress == (0, None)
+    download.feed(response(payload=NEW[:1024], block2=(0, True, 6), etag=b"2"))
+    assert download.progress == (1024, None)
+
+
 def test_upload_repeats_the_current_block_until_it_is_answered() -> None:
     upload = Block1Upload(request(payload=BODY), 6)
     acknowledge(upload)

@@ -45,8 +45,32 @@ class Observation:
             yield event
 
 
+class Responses:
+    """What comes from everybody, and what ends it."""
+
+    def __init__(self, *events: Any) -> None:
+        self.events = events
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        for event in self.events:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+
+
 class FakeContext:
-    """Answers each request by what it is given: a message, an exception, or never."""
+    """Answers each request by what it is given: a message, an exception, or never.
+
+    Attributes:
+        others: What members of a group answer, and perhaps how it ends.
+        remote: What requests are resolved to.
+        transfer: What is told of long transfers, before the response.
+        pongs: What pings are answered by.
+    """
+
+    others: tuple[Any, ...] = ()
+    remote: Any = None
+    transfer: tuple[tuple[int, int | None], ...] = ()
 
     def __init__(self, answer: Any = None, *events: Any) -> None:
         self.answer = answer
@@ -54,15 +78,31 @@ class FakeContext:
         self.client_credentials = CredentialsMap()
         self.requests: list[Message] = []
         self.is_shut_down = False
+        self.pongs: list[Any] = []
+        self.pinged: list[str] = []
+
+    async def ping(self, uri: str) -> float:
+        self.pinged.append(uri)
+        pong = self.pongs.pop(0)
+        if isinstance(pong, BaseException):
+            raise pong
+        return float(pong)
 
     def request(self, message: Message) -> Any:
         self.requests.append(message)
+        if self.remote is not None:
+            message.remote = self.remote
         response = asyncio.get_running_loop().create_future()
         if isinstance(self.answer, Exception):
             response.set_exception(self.answer)
         elif self.answer is not None:
             response.set_result(self.answer)
-        return argparse.Namespace(response=response, observation=self.observation)
+        return argparse.Namespace(
+            response=response,
+            observation=self.observation if message.opt.observe == 0 else None,
+            responses=Responses(self.answer, *self.others),
+            on_progress=lambda callback: [callback(*step) for step in self.transfer],
+        )
 
     async def __aenter__(self) -> FakeContext:
         return self

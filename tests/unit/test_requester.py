@@ -1745,6 +1745,38 @@ async def test_blocks_up_and_down() -> None:
     await network.rest()
 
 
+async def test_how_far_bodies_are_is_told() -> None:
+    network = Network()
+    request = network.ask(code=POST, payload=LARGE)
+    told: list[tuple[int, int | None]] = []
+    request.on_progress(lambda done, total: told.append((done, total)))
+    _, pipe = await accept_blocks(network, await network.next())
+    assert told == [(1024, 2560), (2048, 2560)]
+    told.clear()
+    await respond_in_blocks(network, pipe, BODY, code=CHANGED, block1=(2, False, 6), size2=200)
+    await request.response
+    assert told == [(128, 200), (192, 200), (200, 200)]
+    # There is nothing more to tell of.
+    request.on_progress(told.clear)
+    await network.rest()
+
+
+async def test_who_is_told_how_far_it_is_may_break_it_off() -> None:
+    def full(done: int, total: int | None) -> None:
+        raise error.Error(f"{done} of {total}")
+
+    network = Network()
+    request = network.ask()
+    request.on_progress(full)
+    pipe = await network.next()
+    respond(pipe, payload=BODY[:64], block2=(0, True, 2))
+    respond(await network.next(), payload=BODY[64:128], block2=(1, True, 2))
+    with pytest.raises(error.Error, match="128 of None"):
+        await request.response
+    await network.rest()
+    assert network.is_idle
+
+
 async def test_observing_with_a_large_request() -> None:
     network = Network()
     request = network.ask(code=FETCH, payload=LARGE, observe=0)
