@@ -117,7 +117,7 @@ def write_reference(app: Any) -> None:
 def write_help(app: Any) -> None:
     """Write what each tool prints for ``--help``."""
     os.environ.update(COLUMNS="80", NO_COLOR="1")
-    for tool in ("client",):
+    for tool in ("client", "fileserver"):
         parser = importlib.import_module(f"aiocoap.cli.{tool}").build_parser()
         path = HERE / "api" / f"aiocoap-{tool}.txt"
         path.write_text(parser.format_help(), encoding="utf-8")

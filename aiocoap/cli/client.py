@@ -32,7 +32,7 @@ from ..error import TimeoutError as NoAnswer
 from ..message import Message
 from ..protocol import Context
 from ..util.cli import UsageError, error_line
-from ..util.prettyprint import escape_controls, one_line
+from ..util.prettyprint import one_line
 from . import _discover, _json
 from ._commandline import build_parser, check_combination
 from ._interactive import interact
@@ -48,7 +48,7 @@ from ._present import (
     present_pong,
 )
 from ._request import build_request
-from .common import load_credentials, unusable_credentials
+from .common import load_credentials, set_verbosity, show_log, unusable_credentials
 
 __all__ = ["build_parser", "main", "run_request", "sync_main"]
 
@@ -65,33 +65,6 @@ _FAREWELL = 2.0
 
 def _complain(text: str) -> None:
     say(f"aiocoap-client: {one_line(text)}")
-
-
-class _LogFormatter(logging.Formatter):
-    """Log lines without what a terminal would act on; they may quote strangers."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return escape_controls(super().format(record))
-
-
-def _show_log() -> None:
-    """Direct log entries to standard error."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        _LogFormatter("%(asctime)s.%(msecs)03d %(levelname)s %(message)s", "%H:%M:%S")
-    )
-    logging.getLogger().addHandler(handler)
-
-
-def _set_verbosity(verbosity: int) -> None:
-    """Choose what is logged.
-
-    Args:
-        verbosity: 0 for warnings and errors, 1 for what is sent and received, 2 for details;
-            negative numbers for less.
-    """
-    level = logging.WARNING - 10 * max(-2, min(verbosity, 2))
-    logging.getLogger("coap").setLevel(level)
 
 
 class _Job(NamedTuple):
@@ -125,7 +98,7 @@ async def run_request(options: argparse.Namespace, context: Context) -> int:
     Raises:
         OSError: Standard output takes nothing.
     """
-    _set_verbosity(options.verbose - options.quiet)
+    set_verbosity(options.verbose - options.quiet, "coap")
     try:
         check_combination(options)
         with Output(options.output) as output:
@@ -526,7 +499,7 @@ def sync_main(args: Sequence[str] | None = None) -> NoReturn:
     Raises:
         SystemExit: Always.
     """
-    _show_log()
+    show_log()
     is_json = "--json" in (sys.argv[1:] if args is None else args)
     code: int
     try:

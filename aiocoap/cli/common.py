@@ -1,6 +1,6 @@
 """What the tools' command lines share.
 
-Here live the options of programs that serve, the credentials file, and the version.
+Here live the options of programs that serve, the credentials file, the version, and the log.
 
 The room knows what users type; how addresses are bound and secrets used is decided below.
 
@@ -10,6 +10,7 @@ RFC 7252 section 6.1 (the default port), RFC 8323 section 8.
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +30,7 @@ from ..protocol import Context
 from ..transports.catalog import ROWS
 from ..util import hostportsplit
 from ..util.cli import UsageError
-from ..util.prettyprint import one_line
+from ..util.prettyprint import escape_controls, one_line
 
 __all__ = [
     "add_server_arguments",
@@ -37,6 +38,8 @@ __all__ = [
     "load_credentials",
     "parse_bind",
     "server_context_from_arguments",
+    "set_verbosity",
+    "show_log",
     "unusable_credentials",
 ]
 
@@ -97,6 +100,35 @@ def add_version_argument(parser: argparse.ArgumentParser) -> None:
     """
     text = f"%(prog)s (aiocoap {version}, the independent implementation)"
     parser.add_argument("--version", action="version", version=text)
+
+
+class _LogFormatter(logging.Formatter):
+    """Log lines without what a terminal would act on; they may quote strangers."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escape_controls(super().format(record))
+
+
+def show_log() -> None:
+    """Direct log entries to standard error, as a program does that has it for itself."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        _LogFormatter("%(asctime)s.%(msecs)03d %(levelname)s %(message)s", "%H:%M:%S")
+    )
+    logging.getLogger().addHandler(handler)
+
+
+def set_verbosity(verbosity: int, *loggers: str) -> None:
+    """Choose what is logged.
+
+    Args:
+        verbosity: 0 for warnings and errors, 1 for what is sent and received, 2 for details;
+            negative numbers for less.
+        loggers: Names of the loggers that it is about.
+    """
+    level = logging.WARNING - 10 * max(-2, min(verbosity, 2))
+    for name in loggers:
+        logging.getLogger(name).setLevel(level)
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from aiocoap import error
 from aiocoap.cli import client
+from aiocoap.cli.common import show_log
 from aiocoap.credentials import CredentialsMap
 from aiocoap.message import Message
 from aiocoap.meta import version
@@ -408,7 +409,7 @@ def test_verbosity(run: Run) -> None:
 
 
 def test_log_lines_are_readable_and_harmless(run: Run) -> None:
-    client._show_log()
+    show_log()
     context = FakeContext(content(b"1", location_path=("\x1b[2J",)), content(b"2"))
     result = run(context, "coap://host/a", "-v", "--observe")
     assert result.out == b"1\n2\n"
@@ -421,7 +422,7 @@ def test_log_lines_are_readable_and_harmless(run: Run) -> None:
 
 
 def test_details_are_logged_on_demand(run: Run) -> None:
-    client._show_log()
+    show_log()
     lines = run(FakeContext(content()), "coap://host/", "-vv").lines
     assert [line.split()[1] for line in lines] == ["INFO", "INFO", "DEBUG", "DEBUG"]
     assert "no mtype, GET (no MID" in lines[3]

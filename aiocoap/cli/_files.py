@@ -1,0 +1,701 @@
+"""The files of a tree as resources.
+
+Here live :class:`Files`, which reads, lists and observes, and :class:`WritableFiles`.  Nothing
+but unfinished uploads is kept between two requests: every block is read when it is asked for.
+
+The room knows nothing of how a file is found (:mod:`._tree`), and no command line.
+
+RFC 7252 sections 5.8, 5.10.6 and 5.10.8 (methods, ETags and conditions), RFC 7959 (blocks),
+RFC 7641 section 4 (observation), RFC 6690 (listings).
+
+Decisions that the RFCs leave open
+----------------------------------
+
+*Folders* are represented by links to what is in them, at ``/folder/`` and at ``/folder``; the
+references are such that they lead to the same place from either.
+
+*ETags* are hashes of what the system knows of a file: where it is, its size, and the times of the
+latest changes of its content and its attributes.  Blocks of two states can so not be taken for
+those of one, without a file ever being read as a whole.  Two changes within one tick of the file
+system's clock that keep the size can not be told apart.
+
+*Content formats* go by the name's ending, for PUT as well: what Content-Format a request has is
+not kept, so it is not looked at.
+
+*DELETE* of what does not exist is a success (RFC 7252 section 5.8.4).  Folders are neither made
+nor removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from hashlib import blake2b
+from mimetypes import MimeTypes
+from stat import S_ISDIR
+from typing import TYPE_CHECKING, Any
+
+from .. import error, interfaces
+from ..message import Message
+from ..numbers.codes import Code
+from ..numbers.constants import TransportTuning
+from ..numbers.contentformat import ContentFormat
+from ..numbers.optionnumbers import OptionNumber
+from ..resource import PathCapable, Resource, link_format_to_message
+from ..sansio.blocksize import LAST_NUMBER, shift
+from ..sansio.blockwise import Upload, Uploads, block_size, part_of, refuse, transfer_key
+from ..util.uri import quote_factory, sub_delims, unreserved
+from ._tree import Draft, Tree
+
+if TYPE_CHECKING:
+    from ..util.linkformat import LinkFormat
+
+__all__ = [
+    "LISTINGS_NEED",
+    "MAX_UPLOADS",
+    "MAX_WATCHED",
+    "POLL_INTERVAL",
+    "Files",
+    "WritableFiles",
+    "guess_format",
+]
+
+MAX_WATCHED = 1000
+"""Number of files and folders that are observed at a time; what is beyond is not observable."""
+
+MAX_UPLOADS = 64
+"""Number of unfinished uploads; an eighth of it for each endpoint."""
+
+_UPLOADS_LIMITS = 4
+# The size of all unfinished uploads, as a multiple of what each may have.
+
+POLL_INTERVAL = 1.0
+"""Seconds between two looks at what is observed."""
+
+LISTINGS_NEED = 'Listings need the package LinkHeader: pip install "aiocoap[linkheader]"'
+"""What to say where there can be no listings."""
+
+_TRIES = 3
+# How often a file is read that changes meanwhile.
+
+_BLOCK1, _SIZE2 = int(OptionNumber.BLOCK1), int(OptionNumber.SIZE2)
+_IF_MATCH, _IF_NONE_MATCH = int(OptionNumber.IF_MATCH), int(OptionNumber.IF_NONE_MATCH)
+_LISTING_FORMATS = "40 64 504"
+
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+_quote = quote_factory(unreserved + sub_delims + ":@")
+
+
+@contextmanager
+def _rendered() -> Iterator[None]:
+    """Turn what the system says into what the client is told; paths are no part of that.
+
+    Raises:
+        RenderableError: The system refused in a foreseen way.
+        OSError: It did in another.
+    """
+    try:
+        yield
+    except OSError as problem:
+        number = problem.errno
+        if number in _MISSING:
+            raise error.NotFound from problem
+        if number == errno.EINVAL:
+            raise error.BadRequest("No file can have such a name") from problem
+        if number in _DENIED:
+            raise error.Forbidden from problem
+        if number == errno.EISDIR:
+            raise error.MethodNotAllowed("Folders can only be read") from problem
+        if number == errno.EFBIG:
+            raise error.InternalServerError("It is too large") from problem
+        if number in _FULL:
+            raise error.ServiceUnavailable("There is no space left") from problem
+        if number in _EXHAUSTED:
+            raise error.ServiceUnavailable from problem
+        raise
+
+
+# Media types
+
+
+_types = MimeTypes()
+# What the tables of Python and the system may lack, and constrained devices use.
+for _type, _ending in (
+    ("application/cbor", ".cbor"),
+    ("application/cbor-seq", ".cborseq"),
+    ("application/exi", ".exi"),
+    ("application/link-format", ".wlnk"),
+    ("application/senml+cbor", ".senmlc"),
+    ("application/senml+json", ".senml"),
+    ("application/senml+xml", ".senmlx"),
+):
+    _types.add_type(_type, _ending)
+
+
+def guess_format(name: str) -> ContentFormat | None:
+    """Guess the content format of a file.
+
+    Args:
+        name: Its name.
+
+    Returns:
+        None where its ending says nothing that there is a number for.
+
+    RFC 7252 section 12.3.
+    """
+    # Without the slash, some names would be taken for URIs.
+    media_type, encoding = _types.guess_type(f"./{name}")
+    if media_type is None:
+        return None
+    # What is text in these tables may be registered as an application's, or was once.
+    for known in (media_type, media_type.replace("text/", "application/", 1)):
+        try:
+            return ContentFormat.by_media_type(known, encoding or "identity")
+        except KeyError:
+            pass
+    return None
+
+
+def _reference(name: str, is_folder: bool, prefix: str) -> str:
+    """Return a reference to something in a folder.
+
+    RFC 3986 section 4.2 (what has a colon could be taken for a scheme).
+    """
+    quoted = prefix + _quote(name)
+    if ":" in quoted.partition("/")[0]:
+        quoted = "./" + quoted
+    return quoted + "/" if is_folder else quoted
+
+
+class _Watch:
+    """Something that is observed."""
+
+    __slots__ = ("found", "observers", "tag")
+
+    def __init__(self, found: Any, tag: bytes | None) -> None:
+        # What the system knew of it, and the hash of what it was then; None for nothing.
+        self.found = found
+        self.tag = tag
+        self.observers: dict[interfaces.ServerObservation, None] = {}
+
+
+class Files(Resource, interfaces.ObservableResource, PathCapable):
+    """The files of a tree, to be read.
+
+    It is to be closed when no more requests come.
+
+    Args:
+        tree: The tree; it is closed with it.
+        etag_length: Length of ETags in bytes, 1 to 8; 0 does without them.
+    """
+
+    def __init__(self, tree: Tree, etag_length: int = 8) -> None:
+        super().__init__()
+        self._tree = tree
+        self._etag_length = etag_length
+        self._exponent = TransportTuning.DEFAULT_BLOCK_SIZE_EXP
+        self._watches: dict[tuple[str, ...], _Watch] = {}
+        self._poll_timer: asyncio.TimerHandle | None = None
+
+    def close(self) -> None:
+        """Forget everything, and close the tree."""
+        if self._poll_timer is not None:
+            self._poll_timer.cancel()
+            self._poll_timer = None
+        self._watches.clear()
+        self._tree.close()
+
+    # Reading
+
+    async def needs_blockwise_assembly(self, request: Message) -> bool:
+        """Whether the library handles blocks, as it does for listings only.
+
+        Args:
+            request: The request, possibly one of several blocks.
+        """
+        if request.code != Code.GET:
+            return False
+        try:
+            return S_ISDIR(self._tree.stat(request.opt.uri_path).st_mode)
+        except OSError:
+            return False
+
+    async def render_get(self, request: Message) -> Message:
+        """Return a file, or the block of it that is asked for, or a folder's listing.
+
+        Args:
+            request: The request.
+
+        Raises:
+            NotFound: There is nothing of that name that could be served.
+            Forbidden: It may not be read.
+            NotAcceptable: It is not to be had in that format.
+            PreconditionFailed: It is not in the state that the client wants to see.
+            BadRequest: The file has no such block, or too many; or there can be no such name.
+            ServiceUnavailable: It changes all the time, or there are too many open files.
+            InternalServerError: There is too much of it; or the package that listings need is
+                missing.
+        """
+        path = request.opt.uri_path
+        with _rendered():
+            if S_ISDIR(self._tree.stat(path).st_mode):
+                return self._listing(request, path)
+            for _ in range(_TRIES):
+                response = self._read(request, path)
+                if response is not None:
+                    return response
+        raise error.ServiceUnavailable("It is being written to")
+
+    def _read(self, request: Message, path: Sequence[str]) -> Message | None:
+        """Return a file or a block of it; None if it changed meanwhile.
+
+        Raises:
+            OSError: It can not be read.
+            RenderableError: It can be, but not in that way.
+        """
+        with self._tree.open(path) as file:
+            found = os.fstat(file)
+            etag = self._etag(found)
+            _check_conditions(request, etag)
+            content_format = guess_format(path[-1])
+            if content_format is None:
+                content_format = ContentFormat.OCTETSTREAM
+            if request.opt.accept not in (None, content_format):
+                raise error.NotAcceptable
+            if etag and etag in request.opt.etags:
+                return Message(code=Code.VALID, etag=etag)
+            length = found.st_size
+            exponent, payload_size = block_size(request, self._exponent)
+            refusal = refuse(request, exponent)
+            if refusal is not None:
+                return refusal
+            part = part_of(request, length, exponent, payload_size)
+            if part is None:
+                raise error.BadRequest("There is no such block")
+            if part.block2 is not None and (length - 1) >> shift(part.block2[2]) > LAST_NUMBER:
+                # Before much of it is sent in vain.
+                raise error.BadRequest("The file has too many blocks of that size")
+            payload = os.pread(file, part.end - part.start, part.start)
+            if _identity(os.fstat(file)) != _identity(found):
+                return None
+        if len(payload) != part.end - part.start:
+            return None
+        response = Message(code=Code.CONTENT, payload=payload, content_format=content_format)
+        if etag:
+            response.opt.etag = etag
+        if part.block2 is not None:
+            response.opt.block2 = part.block2
+        if _SIZE2 in request.opt or (part.block2 is not None and not part.start):
+            response.opt.size2 = length
+        return response
+
+    def _etag(self, found: os.stat_result) -> bytes:
+        """Return the ETag of a file."""
+        return self._hash(repr(_identity(found)).encode())
+
+    def _hash(self, data: bytes) -> bytes:
+        """Return a hash as long as ETags are to be."""
+        return blake2b(data, digest_size=8).digest()[: self._etag_length]
+
+    # Listing
+
+    def _listing(self, request: Message, path: Sequence[str]) -> Message:
+        """Return what is in a folder.
+
+        Raises:
+            OSError: It can not be read.
+            RenderableError: There can be no list of it.
+        """
+        links = self._links(path, f"{_quote(path[-1])}/" if path and path[-1] else "")
+        response = link_format_to_message(request, links)
+        if response.code != Code.CONTENT:
+            return response
+        etag = self._hash(response.payload)
+        _check_conditions(request, etag)
+        if not etag:
+            return response
+        if etag in request.opt.etags:
+            return Message(code=Code.VALID, etag=etag)
+        response.opt.etag = etag
+        return response
+
+    def _links(self, path: Sequence[str], prefix: str) -> LinkFormat:
+        """Return links to what is in a folder.
+
+        Raises:
+            OSError: It can not be read.
+            InternalServerError: The package LinkHeader is missing.
+
+        RFC 6690 section 2.
+        """
+        try:
+            from ..util.linkformat import Link, LinkFormat
+        except ImportError as problem:
+            raise error.InternalServerError(LISTINGS_NEED) from problem
+        links = []
+        for name, is_folder in self._tree.entries(path):
+            content_format = ContentFormat.LINKFORMAT if is_folder else guess_format(name)
+            attributes = {} if content_format is None else {"ct": str(int(content_format))}
+            links.append(Link(_reference(name, is_folder, prefix), attributes.items()))
+        return LinkFormat(links)
+
+    def get_resources_as_linkheader(self) -> LinkFormat:
+        """Return links to the root and to what is in it, for ``/.well-known/core``.
+
+        Raises:
+            ImportError: The package LinkHeader is missing.
+
+        RFC 6690 section 4.
+        """
+        from ..util.linkformat import Link, LinkFormat
+
+        links = [Link("/", {"ct": _LISTING_FORMATS}.items())]
+        # That there is a root can be said in any case.
+        with suppress(OSError):
+            links += self._links((), "/").links
+        return LinkFormat(links)
+
+    # Observation
+
+    async def add_observation(
+        self, request: Message, serverobservation: interfaces.ServerObservation
+    ) -> None:
+        """Take up the observation of something that exists.
+
+        Args:
+            request: The request that asks for the observation.
+            serverobservation: The observation.
+
+        RFC 7641 section 4.1.
+        """
+        if request.code != Code.GET:
+            return
+        path = request.opt.uri_path
+        watch = self._watches.get(path)
+        if watch is None:
+            if len(self._watches) >= MAX_WATCHED:
+                return
+            watch = _Watch(None, None)
+            self._look_at(path, watch)
+            if watch.tag is None:
+                return
+            self._watches[path] = watch
+        watch.observers[serverobservation] = None
+        serverobservation.accept(partial(self._forget, path, serverobservation))
+        self._wait_for_poll()
+
+    def _forget(
+        self, path: tuple[str, ...], serverobservation: interfaces.ServerObservation
+    ) -> None:
+        """Take note that an observation has ended."""
+        watch = self._watches.get(path)
+        if watch is None:
+            return
+        watch.observers.pop(serverobservation, None)
+        if not watch.observers:
+            del self._watches[path]
+            if not self._watches and self._poll_timer is not None:
+                self._poll_timer.cancel()
+                self._poll_timer = None
+
+    def _look_at(self, path: Sequence[str], watch: _Watch) -> None:
+        """Take note of the state of something."""
+        try:
+            found = self._tree.stat(path)
+            identity = _identity(found)
+            if identity == watch.found:
+                return
+            if S_ISDIR(found.st_mode):
+                # Unfinished uploads change a folder, but not its listing.
+                data = repr(self._tree.entries(path)).encode()
+            else:
+                data = repr(identity).encode()
+            watch.found, watch.tag = identity, blake2b(data, digest_size=8).digest()
+        except OSError as problem:
+            if problem.errno not in _EXHAUSTED:
+                watch.found = watch.tag = None
+
+    def _notify(self, path: tuple[str, ...]) -> None:
+        """Notify the observers of something that has changed, or is no more.
+
+        RFC 7641 section 4.2.
+        """
+        watch = self._watches.get(path)
+        if watch is None:
+            return
+        former = watch.tag
+        self._look_at(path, watch)
+        if watch.tag != former:
+            for serverobservation in list(watch.observers):
+                serverobservation.trigger()
+
+    def _wait_for_poll(self) -> None:
+        """Arm the one timer for everything that is observed."""
+        if self._poll_timer is None and self._watches:
+            loop = asyncio.get_running_loop()
+            self._poll_timer = loop.call_later(POLL_INTERVAL, self.poll)
+
+    def poll(self) -> None:
+        """Look whether anything that is observed has changed; it happens by itself, too."""
+        if self._poll_timer is not None:
+            self._poll_timer.cancel()
+            self._poll_timer = None
+        for path in list(self._watches):
+            self._notify(path)
+        self._wait_for_poll()
+
+
+def _identity(found: os.stat_result) -> tuple[int, ...]:
+    """Return what is different when a file is another, or not what it was."""
+    return (
+        *(found.st_dev, found.st_ino, found.st_mode, found.st_size),
+        *(found.st_mtime_ns, found.st_ctime_ns),
+    )
+
+
+def _check_conditions(
+    request: Message, etag: bytes | None, if_none_match: bool | None = None
+) -> None:
+    """Look whether something is in the state that a request is meant for.
+
+    Args:
+        request: The request.
+        etag: Its present ETag, empty if there is one without; None if there is nothing.
+        if_none_match: What the first block said, None for what the request says.
+
+    Raises:
+        PreconditionFailed: It is not.
+
+    RFC 7252 section 5.10.8.
+    """
+    opt = request.opt
+    if if_none_match is None:
+        if_none_match = _IF_NONE_MATCH in opt
+    if if_none_match and etag is not None:
+        raise error.PreconditionFailed
+    if _IF_MATCH in opt and (etag is None or not {b"", etag}.intersection(opt.if_match)):
+        raise error.PreconditionFailed
+
+
+# Writing
+
+
+class _DraftUpload(Upload):
+    """An upload that is written to the disk as it comes."""
+
+    __slots__ = ("draft", "tail")
+
+    def __init__(self, draft: Draft, key: Hashable, request: Message, now: float) -> None:
+        super().__init__(key, request, now)
+        self.draft = draft
+        self.tail = b""
+
+    def append(self, payload: bytes) -> None:
+        """Write the next block."""
+        self.draft.write(payload)
+        self.tail = payload
+
+    def ends_with(self, payload: bytes) -> bool:
+        """Whether that was in the latest block."""
+        return self.tail == payload
+
+    def forget(self) -> None:
+        """Remove what was written, unless it is whole and somebody else's now."""
+        if not self.is_done:
+            self.draft.discard()
+
+
+class WritableFiles(Files):
+    """The files of a tree, to be read, written and removed.
+
+    Args:
+        tree: The tree; it is closed with it.
+        etag_length: Length of ETags in bytes, 1 to 8; 0 does without them.
+        max_size: Largest file in bytes that is taken.
+    """
+
+    def __init__(self, tree: Tree, etag_length: int = 8, *, max_size: int) -> None:
+        super().__init__(tree, etag_length)
+        self._uploads = Uploads(
+            max_size,
+            TransportTuning().EXCHANGE_LIFETIME,
+            MAX_UPLOADS,
+            _UPLOADS_LIMITS * max_size,
+            self._begin,
+        )
+        self._expiry: asyncio.TimerHandle | None = None
+
+    def close(self) -> None:
+        """Forget everything, unfinished uploads as well, and close the tree."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        self._uploads.clear()
+        super().close()
+
+    async def render_put(self, request: Message) -> Message:
+        """Write a file, or a block of it.
+
+        Args:
+            request: The request.
+
+        Raises:
+            NotFound: The folder does not exist.
+            BadRequest: There can be no such name.
+            Forbidden: It may not be written to.
+            MethodNotAllowed: It is a folder itself.
+            PreconditionFailed: The file is not in the state that the client wants to replace.
+            RequestEntityTooLarge: It would be larger than allowed.
+            ServiceUnavailable: The disk is full.
+
+        RFC 7252 section 5.8.3, RFC 7959 sections 2.5 and 2.10.
+        """
+        path = request.opt.uri_path
+        if not path or not path[-1]:
+            raise error.MethodNotAllowed("Folders can only be read")
+        with _rendered():
+            if _BLOCK1 not in request.opt:
+                return self._write(request, path)
+            return self._write_block(request, path)
+
+    def _write_block(self, request: Message, path: tuple[str, ...]) -> Message:
+        """Take in a block of a file.
+
+        Raises:
+            OSError: It can not be written.
+            RenderableError: It is not to be.
+        """
+        block1 = request.opt.block1
+        assert block1 is not None  # or it would not have been called
+        if not block1.block_number:
+            # Much would be sent in vain otherwise.
+            _check_conditions(request, self._present_etag(path))
+        exponent, _ = block_size(request, self._exponent)
+        now = asyncio.get_running_loop().time()
+        upload, reply = self._uploads.take(transfer_key(request), request, exponent, now)
+        self._wait_for_expiry()
+        if reply is not None:
+            return reply
+        if upload is None:
+            response = self._write(request, path)
+        else:
+            assert isinstance(upload, _DraftUpload)  # that is what _begin makes
+            response = self._commit(request, path, upload.draft, upload.if_none_match)
+        response.opt.block1 = (block1.block_number, False, block1.size_exponent)
+        return response
+
+    def _begin(self, key: Hashable, request: Message, now: float) -> Upload:
+        """Begin an upload.
+
+        Raises:
+            OSError: It can not be written there.
+        """
+        return _DraftUpload(self._tree.create(request.opt.uri_path), key, request, now)
+
+    def _write(self, request: Message, path: tuple[str, ...]) -> Message:
+        """Write a file that fits into one message.
+
+        Raises:
+            OSError: It can not be written.
+            RenderableError: It is not to be.
+        """
+        if len(request.payload) > self._uploads.limit:
+            raise error.RequestEntityTooLarge
+        _check_conditions(request, self._present_etag(path))
+        draft = self._tree.create(path)
+        try:
+            draft.write(request.payload)
+        except BaseException:
+            draft.discard()
+            raise
+        return self._commit(request, path, draft, _IF_NONE_MATCH in request.opt)
+
+    def _commit(
+        self, request: Message, path: tuple[str, ...], draft: Draft, if_none_match: bool
+    ) -> Message:
+        """Put a file into its place, if that is still as the client wants it to be.
+
+        Raises:
+            OSError: It can not be put there.
+            PreconditionFailed: It is not to be.
+        """
+        try:
+            present = self._present_etag(path)
+            _check_conditions(request, present, if_none_match)
+        except BaseException:
+            draft.discard()
+            raise
+        draft.commit()
+        response = Message(code=Code.CREATED if present is None else Code.CHANGED)
+        etag = self._present_etag(path)
+        if etag:
+            response.opt.etag = etag
+        self._has_changed(path)
+        return response
+
+    def _present_etag(self, path: Sequence[str]) -> bytes | None:
+        """Return a file's ETag; None if there is none.
+
+        Raises:
+            OSError: It can not be found out.
+        """
+        try:
+            return self._etag(self._tree.stat(path))
+        except OSError as problem:
+            if problem.errno in _MISSING:
+                return None
+            raise
+
+    async def render_delete(self, request: Message) -> Message:
+        """Remove a file.
+
+        Args:
+            request: The request.
+
+        Raises:
+            BadRequest: There can be no such name.
+            Forbidden: It may not be removed.
+            MethodNotAllowed: It is a folder.
+            PreconditionFailed: The file is not in the state that the client wants to see gone.
+
+        RFC 7252 section 5.8.4.
+        """
+        path = request.opt.uri_path
+        if not path or not path[-1]:
+            raise error.MethodNotAllowed("Folders can only be read")
+        with _rendered():
+            present = self._present_etag(path)
+            _check_conditions(request, present)
+            try:
+                self._tree.remove(path)
+            except OSError as problem:
+                if problem.errno not in _MISSING:
+                    raise
+            else:
+                self._has_changed(path)
+        return Message(code=Code.DELETED)
+
+    def _has_changed(self, path: tuple[str, ...]) -> None:
+        """Notify observers of a file and of its folder at once."""
+        folder = path[:-1]
+        for changed in (path, folder, (*folder, "")):
+            self._notify(changed)
+
+    def _wait_for_expiry(self) -> None:
+        """Arm the one timer that forgets abandoned uploads."""
+        deadline = self._uploads.next_deadline()
+        if self._expiry is None and deadline is not None:
+            self._expiry = asyncio.get_running_loop().call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        self._uploads.expire(asyncio.get_running_loop().time())
+        self._wait_for_expiry()

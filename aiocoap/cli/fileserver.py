@@ -1,0 +1,211 @@
+"""``aiocoap-fileserver``: a folder over CoAP.
+
+Here lives its command line, and what comes of it: a site with the files and the list of them.
+
+The room knows neither files (:mod:`._tree`) nor how they become resources (:mod:`._files`).
+
+RFC 7252, RFC 6690 section 4 (``/.well-known/core``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from ..protocol import Context
+from ..resource import Site, WKCResource
+from ..transports.catalog import ROWS
+from ..util import hostportjoin
+from ..util.cli import AsyncCLIDaemon, Parser, UsageError, error_line
+from ..util.prettyprint import one_line
+from ._files import Files, WritableFiles
+from ._tree import Tree
+from .common import (
+    add_server_arguments,
+    add_version_argument,
+    load_credentials,
+    server_context_from_arguments,
+    set_verbosity,
+    show_log,
+    unusable_credentials,
+)
+
+__all__ = ["FileServer", "build_parser", "sync_main"]
+
+_EPILOG = """\
+Folders are represented by links to what is in them (RFC 6690). Nothing outside of the root is
+served: symbolic links are left out, even those that lead to what is inside.
+
+With --write, PUT and DELETE are open to everybody who can reach the server. Files that are being
+uploaded have names that begin with .aiocoap-upload-, and are not served; should the server be
+killed, they can be deleted.
+
+examples:
+  %(prog)s
+  %(prog)s /srv/firmware --bind '[::1]:5700' -v
+  %(prog)s /srv/inbox --write --max-upload 1000000
+
+exit codes:
+    0  stopped by Ctrl-C or SIGTERM
+    1  something went wrong: the port is taken, for example
+    2  the command line can not be followed (folder, option, file); nothing was started
+"""
+
+
+def _length(text: str) -> int:
+    """Read the argument of ``--etag-length``.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    if text not in list("012345678"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 8")
+    return int(text)
+
+
+def _size(text: str) -> int:
+    """Read the argument of ``--max-upload``.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    if not (text.isascii() and text.isdecimal()) or len(text) > 15:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes")
+    return int(text)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = Parser(
+        prog="aiocoap-fileserver",
+        description="Serve the files below a folder over CoAP",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="Tell where the server listens, and what it is asked for; with -vv, all details",
+    )
+    add(
+        "--register",
+        nargs="?",
+        const="",
+        metavar="RD-URI",
+        help="Register with a resource directory (not available in this version)",
+    )
+    add("--write", action="store_true", help="Allow files to be written and removed")
+    add(
+        "--max-upload",
+        type=_size,
+        default=64 * 1024 * 1024,
+        metavar="BYTES",
+        help="Size of the largest file that is taken (default: %(default)s)",
+    )
+    add(
+        "--etag-length",
+        type=_length,
+        default=8,
+        metavar="BYTES",
+        help="Length of ETags, 1 to 8; 0 does without them (default: %(default)s)",
+    )
+    add_version_argument(parser)
+    add_server_arguments(parser)
+    add("path", nargs="?", default=".", help="The folder (default: %(default)s)")
+    return parser
+
+
+def _check_possible(options: argparse.Namespace) -> None:
+    """Look whether everything that is asked for is there.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if options.register is not None:
+        raise UsageError("--register: this version can not register with resource directories yet")
+    certificate = options.tls_server_certificate is not None or options.tls_server_key is not None
+    if certificate and not {"tlsserver", "tls", "ws"}.intersection(ROWS):
+        raise UsageError(
+            "--tls-server-certificate, --tls-server-key: this version has no transport over TLS yet"
+        )
+    if options.credentials is not None:
+        for line in unusable_credentials(load_credentials(options.credentials)):
+            raise UsageError(f"--credentials: {line}")
+
+
+class FileServer(AsyncCLIDaemon):
+    """The program."""
+
+    _context: Context
+    _files: Files
+
+    async def start(self, args: Sequence[str] | None = None) -> None:
+        """Do what the command line says.
+
+        Args:
+            args: The arguments; None takes those of the process.
+
+        Raises:
+            SystemExit: The arguments can not be parsed, or ask for help or the version.
+            UsageError: They can not be followed.
+            Error: The address can not be bound to.
+        """
+        options = build_parser().parse_args(args)
+        set_verbosity(options.verbose, "coap", "coap-server")
+        _check_possible(options)
+        try:
+            tree = Tree(options.path)
+        except (OSError, ValueError) as problem:
+            raise UsageError(f"{options.path}: {getattr(problem, 'strerror', problem)}") from None
+        files: Files
+        if options.write:
+            files = WritableFiles(tree, options.etag_length, max_size=options.max_upload)
+        else:
+            files = Files(tree, options.etag_length)
+        site = Site()
+        site.add_resource([".well-known", "core"], WKCResource(site.get_resources_as_linkheader))
+        site.add_resource([], files)
+        try:
+            self._context = await server_context_from_arguments(site, options)
+        except BaseException as problem:
+            files.close()
+            if isinstance(problem, ValueError | ImportError):
+                raise UsageError(f"AIOCOAP_SERVER_TRANSPORT: {error_line(problem)}") from None
+            raise
+        self._files = files
+        if options.verbose:
+            for host, port in self._context.bound_addresses:
+                _say(f"serving {options.path} at coap://{hostportjoin(host, port)}/")
+
+    async def shutdown(self) -> None:
+        """Stop answering, and remove what was not uploaded completely."""
+        await self._context.shutdown()
+        self._files.close()
+
+
+def _say(text: str) -> None:
+    """Write a line to standard error, if that is open."""
+    if sys.stderr is not None:
+        print(f"aiocoap-fileserver: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+def sync_main(args: Sequence[str] | None = None) -> NoReturn:
+    """Be the program: serve until it is told to stop, and exit.
+
+    Args:
+        args: The arguments; None takes those of the process.
+
+    Raises:
+        SystemExit: Always.
+    """
+    show_log()
+    FileServer.sync_main(args)
+
+
+if __name__ == "__main__":
+    sync_main()
