@@ -1024,3 +1024,13 @@ def test_notifications_to_an_overloaded_peer_are_not_confirmable() -> None:
     bench.outbox()
     notify(bench, mtype=CON)
     assert [message.mtype for message in bench.outbox()] == [NON]
+
+
+def test_a_notification_takes_the_place_of_one_that_waits_for_its_leisure() -> None:
+    bench = Bench()
+    former = bench.send(CONTENT, delay=5.0, mtype=NON)
+    assert bench.outbox() == []
+    assert notify(bench, former) is former
+    assert len(bench.outbox()) == 1
+    assert bench.after(10) == []
+    bench.rest()
