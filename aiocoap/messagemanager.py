@@ -27,6 +27,7 @@ from .numbers.constants import TransportTuning
 from .numbers.types import Type
 from .sansio.addressproof import AddressProof
 from .sansio.reliability import Outgoing, Reliability, State, Verdict, empty
+from .util.logration import LogRation
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
@@ -81,8 +82,9 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
         # When the one timer goes off; it may be earlier than necessary, never later.
         self._timer: TimerHandle | None = None
         self._armed = _NEVER
-        self._give_ups = 0
-        self._give_up_minute = 0.0
+        self._silences = LogRation(
+            MAX_GIVE_UPS, "More endpoints do not answer; no more are logged in this minute"
+        )
         self._message_interface: interfaces.MessageInterface | None = None
         # What every message goes through is looked up once.
         self._time = self._loop.time
@@ -432,14 +434,7 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
             remote: The endpoint; it may be one that never asked for what was sent there.
             now: Monotonic seconds.
         """
-        minute = now // 60
-        if minute != self._give_up_minute:
-            self._give_up_minute, self._give_ups = minute, 0
-        self._give_ups += 1
-        if self._give_ups <= MAX_GIVE_UPS:
-            self.log.info("No answer from %s, giving up", remote)
-        elif self._give_ups == MAX_GIVE_UPS + 1:
-            self.log.info("More endpoints do not answer; no more are logged in this minute")
+        self._silences.log(now, self.log.info, "No answer from %s, giving up", remote)
 
 
 def _guards(setting: str) -> bool | None:

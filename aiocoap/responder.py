@@ -36,6 +36,7 @@ from .numbers.types import CON
 from .pipe import Phase, Pipe
 from .sansio.blockwise import Bodies, Uploads, block_size, refuse, transfer_key
 from .sansio.observation import Counter
+from .util.logration import LogRation
 
 if TYPE_CHECKING:
     from .protocol import Context
@@ -107,8 +108,9 @@ class Responder:
         # Handlers that wait for something, by the pipe that they answer.
         self._tasks: dict[Pipe, asyncio.Task[None]] = {}
         self._expiry: asyncio.TimerHandle | None = None
-        self._failures = 0
-        self._failure_minute = 0.0
+        self._failures = LogRation(
+            MAX_TRACEBACKS, "More requests fail; no more of them are logged in this minute"
+        )
         # From the shutdown on: handlers that it waits for, and those that called it themselves.
         self._is_closed = False
         self._ending: set[asyncio.Task[None]] = set()
@@ -432,14 +434,8 @@ class Responder:
 
     def _log_failure(self, pipe: Pipe, problem: BaseException) -> None:
         """Log an unexpected exception, unless strangers make it happen all the time."""
-        minute = self._loop.time() // 60
-        if minute != self._failure_minute:
-            self._failure_minute, self._failures = minute, 0
-        self._failures += 1
-        if self._failures <= MAX_TRACEBACKS:
-            pipe.log.error("Rendering %r failed", pipe.request, exc_info=problem)
-        elif self._failures == MAX_TRACEBACKS + 1:
-            pipe.log.error("More requests fail; no more of them are logged in this minute")
+        now, text = self._loop.time(), "Rendering %r failed"
+        self._failures.log(now, pipe.log.error, text, pipe.request, exc_info=problem)
 
     # Observations
 

@@ -61,6 +61,7 @@ from .pipe import Phase, Pipe, PlumbingRequest
 from .sansio.deadlines import Deadlines
 from .sansio.matching import Matching
 from .sansio.observation import is_notification
+from .util.logration import LogRation
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, TimerHandle
@@ -460,8 +461,9 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         self._wake = float("inf")
         # Who is asked for a sign of life, and who waits for it.
         self._pings: list[tuple[EndpointAddress, Future[None]]] = []
-        self._failures = 0
-        self._failure_minute = 0.0
+        self._failures = LogRation(
+            MAX_ENCODING_ERRORS, "More responses fail; no more of them are logged in this minute"
+        )
         self._is_shut_down = False
 
     def __repr__(self) -> str:
@@ -638,14 +640,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             about: What goes there.
             problem: What was raised.
         """
-        minute = self._loop.time() // 60
-        if minute != self._failure_minute:
-            self._failure_minute, self._failures = minute, 0
-        self._failures += 1
-        if self._failures <= MAX_ENCODING_ERRORS:
-            self.log.error(text, about, exc_info=problem)
-        elif self._failures == MAX_ENCODING_ERRORS + 1:
-            self.log.error("More responses fail; no more of them are logged in this minute")
+        self._failures.log(self._loop.time(), self.log.error, text, about, exc_info=problem)
 
     def begin_observation(self, pipe: _Received, response: Message) -> bool:
         """Keep an incoming request open after its first response, if there is room.

@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "0 vocabulary",
         """
         _faults meta
-        util util.uri util.contenttype util.secrets
+        util util.uri util.contenttype util.secrets util.logration
         _contentformat numbers.contentformat numbers.media_types optiontypes
         numbers.types numbers.constants numbers.codes numbers.optionnumbers numbers
         """,
