@@ -330,7 +330,12 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
 
         RFC 7641 section 4.5.
         """
-        if is_confirmable:
+        remote = message.remote
+        assert remote is not None  # it was filled in above
+        if is_confirmable or (
+            self._is_guarded(remote) and not self._proof.is_proven(remote, self._time())
+        ):
+            # An acknowledgement is a proof (RFC 7641 section 7, RFC 9175 section 2.4).
             message.mtype = Type.CON
         # It is one of ours.
         out: Outgoing | None = None if former is None else former.args[0]  # type: ignore[attr-defined]

@@ -30,6 +30,10 @@ __all__ = ["MAX_PROVEN", "MAX_UNPROVEN", "PROVEN_LIFETIME", "AddressProof"]
 PROVEN_LIFETIME = 300.0
 """Seconds for which a proof holds."""
 
+LAPSED_ALLOWANCE = 5 * 1152
+"""Bytes that may be sent once to an address whose proof has lapsed: a message of the size that
+RFC 7252 section 4.6 names, and its retransmissions."""
+
 MAX_PROVEN = 16_384
 """Number of proven addresses that are remembered at most."""
 
@@ -67,13 +71,7 @@ class AddressProof:
             remote: The peer.
             now: Monotonic seconds.
         """
-        until = self._proven.get(remote)
-        if until is None:
-            return False
-        if until > now:
-            return True
-        del self._proven[remote]
-        return False
+        return self._proven.get(remote, now) > now
 
     def confirm(self, remote: EndpointAddress, now: float) -> None:
         """Take note that a peer has proved its address.
@@ -101,14 +99,22 @@ class AddressProof:
         """
         if self.is_proven(remote, now):
             return None
+        # What a request yields after a proof has lapsed is what any other yields.
+        self._proven.pop(remote, None)
         allowed = self._unproven.get(remote, 0.0) + self._factor * size
+        self._allow(remote, allowed)
+        return int(allowed)
+
+    def _allow(self, remote: EndpointAddress, allowed: float) -> None:
         self._unproven[remote] = allowed
         if len(self._unproven) > MAX_UNPROVEN:
             del self._unproven[next(iter(self._unproven))]
-        return int(allowed)
 
     def spend(self, remote: EndpointAddress, size: int, now: float) -> bool:
         """Ask whether a datagram may be sent, and count it if so.
+
+        Where a proof has lapsed with nothing heard since, one more message may be sent, however
+        often it is repeated: an observer is asked by it for another proof.
 
         Args:
             remote: Where it is to go.
@@ -117,6 +123,8 @@ class AddressProof:
         """
         if self.is_proven(remote, now):
             return True
+        if self._proven.pop(remote, None) is not None:
+            self._allow(remote, LAPSED_ALLOWANCE)
         allowed = self._unproven.get(remote, 0.0)
         if size > allowed:
             return False

@@ -205,6 +205,34 @@ def test_notifications_need_a_proof() -> None:
         assert out <= 3 * registration
 
 
+def test_an_observer_whose_proof_has_lapsed_is_asked_for_another() -> None:
+    with script() as s:
+        s.send(NON, GET, token="p", uri_path=["a"])
+        echo = s.expect(NON, UNAUTHORIZED, token="p").message.opt.echo
+        s.send(NON, GET, token="t", uri_path=["obs"], observe=0, echo=echo)
+        s.expect(NON, CONTENT, token="t", observe=...)
+        s.clock.advance(400)
+        s.clock.run(update(s.context.serversite.changing))  # type: ignore[union-attr]
+        s.expect(CON, CONTENT, mid="N", token="t", observe=...)
+        s.send(ACK, EMPTY, mid="N")
+        s.clock.run(update(s.context.serversite.changing))  # type: ignore[union-attr]
+        s.expect(NON, CONTENT, token="t", observe=...)
+
+
+def test_one_that_does_not_answer_is_sent_no_more() -> None:
+    with script() as s:
+        s.send(NON, GET, token="p", uri_path=["a"])
+        echo = s.expect(NON, UNAUTHORIZED, token="p").message.opt.echo
+        s.send(NON, GET, token="t", uri_path=["obs"], observe=0, echo=echo)
+        s.expect(NON, CONTENT, token="t", observe=...)
+        s.clock.advance(400)
+        s.clock.run(update(s.context.serversite.changing))  # type: ignore[union-attr]
+        assert 0 < bytes_sent(s, 200) <= 5 * 1152
+        s.clock.run(update(s.context.serversite.changing))  # type: ignore[union-attr]
+        s.quiet(300)
+        assert s.context.serversite.changing.observations == {}  # type: ignore[union-attr]
+
+
 def test_an_endpoint_that_we_ask_needs_no_proof() -> None:
     with script() as s:
         request = s.request(Message(code=GET, uri=s.uri("/x")))

@@ -33,9 +33,23 @@ def test_a_proof_holds_for_some_time() -> None:
     assert proof.receive(A, 1, 11.0) is None
     assert proof.spend(A, 10**6, 10.0 + PROVEN_LIFETIME - 1)
     assert not proof.is_proven(B, 10.0)
-    assert not proof.spend(A, 1, 10.0 + PROVEN_LIFETIME)
+    assert not proof.is_proven(A, 10.0 + PROVEN_LIFETIME)
     assert proof.receive(A, 1, 10.0 + PROVEN_LIFETIME) == 3
+    assert proof.spend(A, 3, 10.0 + PROVEN_LIFETIME)
+    assert not proof.spend(A, 1, 10.0 + PROVEN_LIFETIME)
     assert len(proof) == 1
+
+
+def test_when_a_proof_has_lapsed_one_more_message_may_ask_for_another() -> None:
+    proof = made()
+    proof.confirm(A, 0.0)
+    late = PROVEN_LIFETIME + 1
+    for _ in range(5):
+        assert proof.spend(A, 1152, late)
+    assert not proof.spend(A, 1, late)
+    assert not proof.spend(A, 1, 2 * late)
+    proof.confirm(A, 2 * late)
+    assert proof.spend(A, 10**6, 2 * late)
 
 
 def test_an_echo_is_good_for_whom_it_was_made_for() -> None:
