@@ -93,17 +93,17 @@ def links_of(response: Message, queries: Sequence[str]) -> list[Any]:
     from ..util.linkformat import LinkFormat, LinkFormatError, matches, parse
 
     content_format = response.opt.content_format
-    mime = None if content_format is None else content_format.media_type
     payload = bytes(response.payload)
     try:
-        if mime == "application/link-format+json":
+        # The numbers of a draft, which servers answer by where they are asked to.
+        if content_format == 504:
             links = LinkFormat.from_json_string(payload)
-        elif mime == "application/link-format+cbor":
+        elif content_format == 64:
             links = LinkFormat.from_cbor_bytes(payload)
-        elif content_format is None or mime == "application/link-format":
+        elif content_format is None or content_format == 40:
             links = parse(payload.decode())
         else:
-            raise NoLinks(f"no list of resources, but {mime or f'format {int(content_format)}'}")
+            raise NoLinks(f"no list of resources, but {content_format}")
     except (LinkFormatError, UnicodeDecodeError) as problem:
         raise NoLinks(f"no list of resources: {problem}") from None
     except ImportError:
