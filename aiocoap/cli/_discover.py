@@ -12,7 +12,8 @@ RFC 6690 sections 2 and 4.1, RFC 7252 section 7.2.1.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Any
 
 from ..message import Message
@@ -122,12 +123,21 @@ def _cell(link: Any, name: str) -> str:
     return one_line(" ".join([value or "yes" for value in values]))
 
 
-def table(links: Sequence[Any]) -> str:
+def table(links: Sequence[Any], source: str | None = None) -> str:
     """Lay links out as a table, a line each below a line of column names.
 
     Args:
         links: What :func:`links_of` returns.
+        source: Who sent them, for a column of its own where there are several.
     """
     rows = [_COLUMNS, *[tuple([_cell(link, name) for name in _COLUMNS]) for link in links]]
+    if source is not None:
+        rows = [(first, *row) for first, row in zip(_sources(source), rows, strict=False)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "".join(["  ".join(map(str.ljust, row, widths)).rstrip() + "\n" for row in rows])
+
+
+def _sources(source: str) -> Iterator[str]:
+    """Yield the cells of the column that says who sent the links."""
+    yield "from"
+    yield from repeat(one_line(source))

@@ -118,6 +118,14 @@ def test_tables() -> None:
     assert table([]) == "href  rt  if  ct  sz  obs  title\n"
 
 
+def test_tables_of_several() -> None:
+    assert table(parse("</a>;ct=0,</b>").links, "coap://[::1]\x1b") == (
+        "from                href  rt  if  ct  sz  obs  title\n"
+        "coap://[::1]\\u001b  /a            0\n"
+        "coap://[::1]\\u001b  /b\n"
+    )
+
+
 def test_tables_have_a_line_for_each_link() -> None:
     links = parse('</a>;title="one\ntwo\x1b[2J";rt=a;rt=b').links
     assert table(links).splitlines()[1:] == [
