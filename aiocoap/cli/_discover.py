@@ -70,7 +70,8 @@ def parse_filter(text: str) -> tuple[str, ...]:
 def address(request: Message, queries: Sequence[str]) -> None:
     """Direct a request at the list of resources, unless its URI names another list.
 
-    Servers need not know filters; what they send is filtered here once more.
+    Servers need not know filters, and many know how to apply one only: they are sent the first,
+    and what they send is filtered here.
 
     Args:
         request: The request.
@@ -78,7 +79,7 @@ def address(request: Message, queries: Sequence[str]) -> None:
     """
     if not request.opt.uri_path and request.opt.proxy_uri is None:
         request.opt.uri_path = WELL_KNOWN
-    request.opt.uri_query = (*request.opt.uri_query, *queries)
+    request.opt.uri_query = (*request.opt.uri_query, *queries[:1])
 
 
 def links_of(response: Message, queries: Sequence[str]) -> list[Any]:

@@ -41,7 +41,7 @@ def test_filters() -> None:
 )
 def test_where_lists_are(uri: str, path: tuple[str, ...], query: tuple[str, ...]) -> None:
     request = Message(code=GET, uri=uri)
-    address(request, ["rt=x"])
+    address(request, ["rt=x", "if=y"])
     assert request.opt.uri_path == path
     assert request.opt.uri_query == query
 
