@@ -45,5 +45,8 @@ def test_an_observation_that_ends(base: str) -> None:
 
 
 def test_options(base: str) -> None:
-    done = aiocoap_client(f"{base}/", "-O", "65001=x", "-i")
-    assert (done.returncode, done.stdout.partition(b"\n")[0]) == (4, b"4.02 Bad Option")
+    done = aiocoap_client(f"{base}/", "-O", "65000=x", "-O", "uri-path=time", "-i")
+    assert (done.returncode, done.stderr) == (0, b"")
+    lines = done.stdout.split(b"\n")
+    assert (lines[0], lines[2]) == (b"2.05 Content", b"")
+    assert lines[1].startswith(b"Max-Age: ")
