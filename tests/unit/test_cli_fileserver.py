@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,15 @@ class FakeContext:
 
     async def shutdown(self) -> None:
         self.is_shut_down = True
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    loggers = {name: logging.getLogger(name) for name in ("coap", "coap-server")}
+    levels = {name: logger.level for name, logger in loggers.items()}
+    yield
+    for name, logger in loggers.items():
+        logger.setLevel(levels[name])
 
 
 @pytest.fixture
