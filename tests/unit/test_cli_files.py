@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from aiocoap.numbers.codes import CONTENT, FETCH, GET, PUT, VALID, Code
 from aiocoap.numbers.types import CON
 from tests.unit.block_parts import BERT_PEER, PEER
 
+needs_links = pytest.mark.skipif(find_spec("link_header") is None, reason="needs LinkHeader")
 BODY = bytes(index % 251 for index in range(3000))
 
 
@@ -154,6 +156,7 @@ async def test_every_change_changes_the_etag(files: Files, root: Path) -> None:
     assert len(seen) == 5
 
 
+@needs_links
 @pytest.mark.parametrize("length", [0, 1, 8])
 async def test_the_length_of_etags(root: Path, length: int) -> None:
     files = Files(Tree(str(root)), length)
@@ -165,6 +168,7 @@ async def test_the_length_of_etags(root: Path, length: int) -> None:
     files.close()
 
 
+@needs_links
 async def test_conditions(files: Files) -> None:
     for path in ("file.txt",), ():
         etag = (await get(files, *path)).opt.etag
@@ -300,6 +304,7 @@ async def test_what_the_system_refuses(
 # Listings
 
 
+@needs_links
 async def test_listings(files: Files) -> None:
     response = await get(files)
     assert response.code == CONTENT
@@ -310,6 +315,7 @@ async def test_listings(files: Files) -> None:
         assert await files.needs_blockwise_assembly(asking(*path))
 
 
+@needs_links
 async def test_references_fit_both_names_of_a_folder(files: Files, root: Path) -> None:
     assert (await get(files, "sub", "")).payload == b"<./a:b.json>;ct=50"
     assert (await get(files, "sub")).payload == b"<sub/a:b.json>;ct=50"
@@ -319,6 +325,7 @@ async def test_references_fit_both_names_of_a_folder(files: Files, root: Path) -
     assert (await get(files, "s:b ü", "")).payload == b"<./a:b.json>;ct=50,<more/>;ct=40"
 
 
+@needs_links
 async def test_listings_in_other_formats(files: Files) -> None:
     response = await get(files, accept=504)
     assert response.payload.startswith(b'[{"href":')
@@ -326,6 +333,7 @@ async def test_listings_in_other_formats(files: Files) -> None:
     assert (await get(files, accept=0)).code.dotted == "4.06"
 
 
+@needs_links
 async def test_known_listings_are_not_sent_again(files: Files, root: Path) -> None:
     etag = (await get(files)).opt.etag
     assert (await get(files, etags=[etag])).code == VALID
