@@ -17,7 +17,7 @@ from aiocoap.message import Message
 from aiocoap.meta import version
 from aiocoap.numbers.codes import Code
 from tests.interop.peers import libcoap_client
-from tests.tools.test_client import PATIENCE, Result, Running, environment, run
+from tests.tools.client_runs import PATIENCE, Result, Running, environment, run
 
 SERVER = [sys.executable, "-m", "aiocoap.cli.fileserver"]
 MIDS = itertools.count(1)
