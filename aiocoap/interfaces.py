@@ -424,8 +424,15 @@ class Resource:
     #: asking the resource.  None stands for all: a proxy passes on what it does not know.
     handled_options: frozenset[int] | None = frozenset()
 
+    #: Whether requests that came by multicast are answered.  None has them answered unless the
+    #: response is an error, which would be of use to nobody.  True has all responses sent, errors
+    #: included, where an application asks its groups for those.  False leaves the requests alone:
+    #: nothing is rendered, and nothing answered (RFC 7252 sections 8.2 and 11.3).
+    multicast: bool | None = None
+
     #: A coroutine function that answers a pipe in its own way, perhaps several times; None
-    #: leaves it to the library.
+    #: leaves it to the library.  It gets requests that came by multicast only if ``multicast``
+    #: is True, and keeps back by itself what is of no use.
     render_to_pipe: Callable[[Pipe], Awaitable[None]] | None = None
 
 

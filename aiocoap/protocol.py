@@ -290,7 +290,7 @@ class Context(interfaces.RequestProvider):
         if handle_blockwise:
             return BlockwiseRequest(self, request_message)
         pipe = Pipe(request_message, self.log)
-        request = Request(pipe, self.loop, self.log)
+        request = Request(pipe, self.loop, self.log, self)
         task = self.spawn(self._send(pipe), "request")
         task.add_done_callback(partial(_end_if_cancelled, pipe))
         return request

@@ -1,45 +1,46 @@
 """The client half: from a request of the application to its response, or to a series of them.
 
 Here live the requests that a context hands out (:class:`Request` for one message,
-:class:`BlockwiseRequest` for whole bodies) and :class:`ClientObservation`.
+:class:`BlockwiseRequest` for whole bodies).
 
 The room knows no tokens, no types and no transports; which block comes next is decided in
-:mod:`aiocoap.sansio.blockwise`, which notification is the newer in
-:mod:`aiocoap.sansio.observation`.
+:mod:`aiocoap.sansio.blockwise`, and what becomes of an observation in :mod:`.registration`.
 
-RFC 7252 sections 5.2 and 8.2, RFC 7641 section 3 (the client's side), RFC 7959 sections 2.4 to
-2.8, RFC 9175 section 3.4 (Request-Tag).
+RFC 7252 sections 5.2 and 8.2, RFC 7959 sections 2.4 to 2.8, RFC 9175 section 3.4 (Request-Tag).
 
 The way of a request::
 
     resolve --> send --> response --> (fetch its other blocks) --> the future ``response``
           '--> upload block by block --'        '---- newer notifications --> ``observation``
+      ^                                                                   |
+      '------------------------ the observation is taken up again --------'
 
 Who holds whom: the application holds the request, and that holds future and observation.  What
-works on it (:class:`_Delivery`) is held by the pipe that waits for responses, and holds the
-observation weakly, so that one which nobody has an eye on any more ends by itself: the next
-notification is rejected (RFC 7641 section 3.6).
+works on it (:class:`_Delivery`) is held by the pipe that waits for responses, or by what waits
+for the time to ask again, and holds the observation weakly, so that one which nobody has an eye
+on any more ends by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from functools import partial
-from logging import Logger, LoggerAdapter, getLogger
+from logging import Logger, LoggerAdapter
 from typing import TYPE_CHECKING, Any
 
 from . import error, interfaces
 from .address import EndpointAddress
+from .clientobservation import ClientObservation
 from .groupresponses import Collector, Responses
 from .message import Message
 from .numbers.codes import Code
 from .numbers.constants import TransportTuning
 from .numbers.optionnumbers import OptionNumber
-from .pipe import Pipe
+from .pipe import Pipe, Renewal
+from .registration import Registration
 from .sansio.blockwise import Block1Upload, Block2Download, needs_upload, wants_download
-from .sansio.observation import Ordering, is_notification
+from .sansio.observation import is_notification
 
 if TYPE_CHECKING:
     from .protocol import Context
@@ -57,191 +58,6 @@ __all__ = [
 ]
 
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
-
-
-class ClientObservation:
-    """The notifications of an observed resource (stable).
-
-    They are had by callbacks or by ``async for``.  There is one place for the latest
-    notification: what is not picked up before the next one is skipped, as observing is about
-    the present state and not about its history (RFC 7641 section 1.3); the last one is kept.  A
-    notification that came before anybody was there to take it is delivered to who comes first.
-
-    Whatever ends the observation from outside is delivered as an error, once to each errback
-    and once to each iteration, however late they come.
-
-    An observation without callbacks ends when the last reference to it is gone.
-
-    Attributes:
-        cancelled: Whether the observation is over.
-    """
-
-    def __init__(self) -> None:
-        self.cancelled = False
-        self._latest: Message | None = None
-        # Numbers of the latest notification, and of the last that somebody got.
-        self._serial = 0
-        self._consumed = 0
-        self._error: BaseException | None = None
-        self._callbacks: list[Callable[[Message], object]] = []
-        self._errbacks: list[Callable[[BaseException], object]] = []
-        self._cancel_callbacks: list[Callable[[], object]] = []
-        self._waiters: list[asyncio.Future[None]] = []
-        self._delivery: _Delivery | None = None
-        self._log: _Log = getLogger("coap")
-
-    # For the application
-
-    def register_callback(self, callback: Callable[[Message], object]) -> None:
-        """Call a function with each notification that comes.
-
-        Args:
-            callback: Gets the notification.  What it raises goes to the log.
-        """
-        if not self.cancelled:
-            self._callbacks.append(callback)
-            if self._delivery is not None:
-                self._delivery.hold(self)
-        if self._consumed < self._serial:
-            self._consumed = self._serial
-            self._call(callback, self._latest)
-
-    def register_errback(self, callback: Callable[[BaseException], object]) -> None:
-        """Call a function when the observation fails, or at once if it has.
-
-        Args:
-            callback: Gets the exception; it is the last that is heard of the observation.  What
-                it raises goes to the log.
-        """
-        if self._error is not None:
-            self._call(callback, self._error)
-        elif not self.cancelled:
-            self._errbacks.append(callback)
-
-    def cancel(self) -> None:
-        """End the observation; nothing comes of it any more, no error either."""
-        if self.cancelled:
-            return
-        self._latest = None
-        self._consumed = self._serial
-        self._end()
-
-    def on_cancel(self, callback: Callable[[], object]) -> None:
-        """Call a function when the observation is over for any reason, or at once if it is.
-
-        Args:
-            callback: Called once, without arguments.  What it raises goes to the log.
-        """
-        if self.cancelled:
-            self._call(callback)
-        else:
-            self._cancel_callbacks.append(callback)
-
-    def __aiter__(self) -> AsyncIterator[Message]:
-        """Iterate over the notifications, until the observation fails or is cancelled."""
-        return _Notifications(self)
-
-    # For who drives it
-
-    def callback(self, response: Message) -> None:
-        """Deliver a notification.
-
-        Args:
-            response: The notification.
-        """
-        if self.cancelled:
-            return
-        self._latest = response
-        self._serial += 1
-        if self._callbacks:
-            self._consumed = self._serial
-            for callback in list(self._callbacks):
-                self._call(callback, response)
-        self._wake()
-
-    def error(self, exception: BaseException) -> None:
-        """End the observation with an error; one that is over stays as it is.
-
-        Args:
-            exception: What to deliver.
-        """
-        if self.cancelled:
-            return
-        self._error = exception
-        errbacks = self._errbacks
-        self._end()
-        for errback in errbacks:
-            self._call(errback, exception)
-
-    def _end(self) -> None:
-        self.cancelled = True
-        self._callbacks = []
-        self._errbacks = []
-        delivery, self._delivery = self._delivery, None
-        if delivery is not None:
-            delivery.drop_observation()
-        callbacks, self._cancel_callbacks = self._cancel_callbacks, []
-        for callback in callbacks:
-            self._call(callback)
-        self._wake()
-
-    def _call(self, function: Callable[..., object], *arguments: object) -> None:
-        """Call a function of the application, from within the network stack."""
-        try:
-            function(*arguments)
-        except Exception:
-            self._log.exception("Callback %r of an observation failed", function)
-
-    # Iteration
-
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    async def _change(self) -> None:
-        """Wait for a notification or the end."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
-
-    def __repr__(self) -> str:
-        state = "over" if self.cancelled else "open"
-        return (
-            f"<{type(self).__name__} {state}, {self._serial} notification(s), "
-            f"{len(self._callbacks)} callback(s), {len(self._waiters)} waiting>"
-        )
-
-
-class _Notifications(AsyncIterator[Message]):
-    """An ``async for`` over an observation."""
-
-    __slots__ = ("_is_over", "_observation", "_seen")
-
-    def __init__(self, observation: ClientObservation) -> None:
-        self._observation = observation
-        self._seen = observation._consumed
-        self._is_over = False
-
-    async def __anext__(self) -> Message:
-        """Return the latest notification, once it is a new one."""
-        observation = self._observation
-        while True:
-            latest = observation._latest
-            if self._seen < observation._serial and latest is not None:
-                self._seen = observation._consumed = observation._serial
-                return latest
-            if observation.cancelled:
-                if observation._error is None or self._is_over:
-                    raise StopAsyncIteration
-                self._is_over = True
-                raise observation._error
-            await observation._change()
 
 
 class _Response(asyncio.Future[Message]):
@@ -275,16 +91,15 @@ class _Delivery:
 
     __slots__ = (
         "_collector",
-        "_held",
         "_log",
-        "_observation",
-        "_ordering",
-        "_source",
+        "_registration",
         "loop",
         "request",
         "response",
         "stop",
     )
+
+    cuts_blocks = False
 
     def __init__(self, request: Message, loop: asyncio.AbstractEventLoop, log: _Log) -> None:
         self.request = request
@@ -292,45 +107,58 @@ class _Delivery:
         self._log = log
         self.response = _Response(loop=loop)
         self.response.delivery = self
-        self._observation: weakref.ref[ClientObservation] | None = None
-        self._held: ClientObservation | None = None
-        self._ordering: Ordering | None = None
-        # Which member of a group is observed.
-        self._source: EndpointAddress | None = None
+        # What there is to observing, if the request asks for that.
+        self._registration: Registration | None = None
         # How to lose the interest in the pipe that is open.
         self.stop: Callable[[], None] | None = None
         # What puts the responses of everybody where the application asked for them.
         self._collector: Collector | None = None
 
-    def observe(self, reset_time: float) -> ClientObservation | None:
+    def observe(
+        self, tuning: TransportTuning | type[TransportTuning], context: Context | None = None
+    ) -> ClientObservation | None:
         """Return the observation, if the request asks for one.
 
         Args:
-            reset_time: Seconds after which any notification is newer than the last.
+            tuning: Has the parameters.
+            context: What sends the request again; None where nothing does.
         """
         opt = self.request.opt
         if _OBSERVE not in opt or opt.observe != 0:
             return None
-        observation = ClientObservation()
-        observation._delivery = self
-        observation._log = self._log
-        self._observation = weakref.ref(observation, self.drop_observation)
-        self._ordering = Ordering(reset_time)
-        return observation
+        self._registration = Registration(self, tuning, context, self.cuts_blocks, self._log)
+        return self._registration.make_observation()
 
     def _observer(self) -> ClientObservation | None:
         """Return the observation, if there is one and somebody has an eye on it."""
-        return None if self._observation is None else self._observation()
+        return None if self._registration is None else self._registration.observer()
 
-    def hold(self, observation: ClientObservation) -> None:
-        """Keep the observation going even if nobody else does, as it has callbacks."""
-        self._held = observation
-
-    def drop_observation(self, _: object = None) -> None:
+    def drop_observation(self) -> None:
         """Nobody wants notifications (any more); a response may still be waited for."""
-        self._held = self._observation = None
         if self.response.done() and self._collector is None:
             self.close()
+
+    def renew(self, message: Message, interface: interfaces.RequestInterface) -> None:
+        """Register for an observation once more.
+
+        Args:
+            message: The request, with the token that it had.
+            interface: What takes it to where it goes.
+        """
+        self._release()
+        pipe = Renewal(message, self._log)
+        self.stop = pipe.on_event(self.on_event)
+        interface.request(pipe)
+
+    def fits(self, request: Message) -> bool:
+        """Whether a request fits into one message."""
+        return True
+
+    def _release(self) -> None:
+        """Lose the interest in the pipe that is open, if there is one."""
+        stop, self.stop = self.stop, None
+        if stop is not None:
+            stop()
 
     def cancel(self) -> None:
         """The application does not want the response any more, nor what comes after it."""
@@ -344,42 +172,35 @@ class _Delivery:
 
     def close(self) -> None:
         """Stop to work on the request."""
-        self._held = self._observation = self.response.delivery = None
+        self.response.delivery = None
         stop, self.stop = self.stop, None
         if stop is not None:
             stop()
+        if self._registration is not None:
+            registration, self._registration = self._registration, None
+            registration.close()
 
     def on_event(self, event: _Event) -> bool:
         """Take an event out of the pipe; return whether more are welcome."""
         if self._collector is not None and self._is_to_group():
             return self._on_member(self._collector, event)
         message, exception, is_last = event
-        if is_last or self._ordering is None:
+        registration = self._registration
+        if is_last or registration is None:
             self.stop = None
         if message is None:
             if exception is None:
                 # An observed member of a group goes on alone.
                 return True
             self.fail(exception)
-        elif self._ordering is None:
+        elif registration is None:
             self.take(message)
-        elif self._is_fresh(message):
+        elif registration.is_fresh(message):
             self.take(message)
             return self.stop is not None
         else:
             return True
         return False
-
-    def _is_fresh(self, message: Message) -> bool:
-        """Whether a response tells something new (RFC 7641 section 3.4)."""
-        if self._source is None:
-            self._source = message.remote
-        elif self._source != message.remote:
-            return False
-        # Where there are no types, the transport keeps the order (RFC 8323 section 7.1).
-        number = None if message.mtype is None else message.opt.observe
-        assert self._ordering is not None  # or nobody would ask
-        return self._ordering.feed(number, self.loop.time())
 
     def take(self, message: Message) -> None:
         """Take a response that is not outdated."""
@@ -399,21 +220,19 @@ class _Delivery:
         if self._collector is not None and not self._is_to_group():
             self._collector.add(message)
             self._complete(self._collector)
-        observation = self._observer()
-        if observation is None:
-            if self._collector is None:
-                self.close()
-            return
-        if not is_response:
-            observation.callback(message)
-        if not is_notification(first):
-            observation.error(
-                error.NotObservable() if is_response else error.ObservationCancelled()
-            )
+        registration = self._registration
+        is_over = registration is None or not registration.deliver(message, first, is_response)
+        if is_over and self._collector is None:
+            self.close()
 
     def fail(self, exception: BaseException | None) -> None:
         """Give an exception to the application."""
         problem = _as_error(exception)
+        registration = self._registration
+        if registration is not None:
+            if registration.survives(problem):
+                return
+            registration.is_registered = False
         observation = self._observer()
         collector, self._collector = self._collector, None
         if collector is not None:
@@ -464,14 +283,21 @@ class _Delivery:
             self.stop = None
         if message is not None:
             is_first = collector.admit(message.remote)
-            is_source = self._ordering is not None and self._source in (None, message.remote)
-            if is_source and not self._is_fresh(message):
+            registration = self._registration
+            if registration is not None and registration.source not in (None, message.remote):
+                # It is another one that is observed.
+                registration = None
+            if registration is not None and not registration.is_fresh(message):
                 return True
             if is_first:
                 self.take_member(collector, message)
-                if is_source and not is_notification(message):
+                if registration is None:
+                    pass
+                elif is_notification(message):
+                    registration.note(message)
+                else:
                     self._refuse_observation()
-            elif is_source:
+            elif registration is not None:
                 self.take(message)
         elif exception is not None and not isinstance(exception, error.RequestTimedOut):
             self.fail(exception)
@@ -524,6 +350,8 @@ class _BlockwiseDelivery(_Delivery):
 
     __slots__ = ("_challengers", "_context", "_interface", "_task", "_whole", "on_progress")
 
+    cuts_blocks = True
+
     def __init__(self, request: Message, context: Context) -> None:
         super().__init__(request, context.loop, context.log)
         self._context = context
@@ -551,7 +379,7 @@ class _BlockwiseDelivery(_Delivery):
             elif self._send_whole():
                 return
             else:
-                work = self._upload()
+                work = self._upload(self.request)
         except Exception as problem:
             self.fail(problem)
             return
@@ -581,7 +409,7 @@ class _BlockwiseDelivery(_Delivery):
         try:
             self._interface = await self._context.find_remote_and_interface(self.request)
             if not self._send_whole():
-                await self._upload()
+                await self._upload(self.request)
         except Exception as problem:
             self.fail(problem)
 
@@ -590,8 +418,7 @@ class _BlockwiseDelivery(_Delivery):
         request, remote = self.request, self.request.remote
         assert remote is not None  # it has been found
         assert self._interface is not None  # and so has this
-        exponent, payload_size = self._block_size(remote)
-        if needs_upload(request, exponent, payload_size):
+        if not self.fits(request):
             if remote.is_multicast:
                 # What members get of it would be different (RFC 7959 does not say how).
                 raise error.Error("a body in several blocks can not be sent to a group")
@@ -600,6 +427,28 @@ class _BlockwiseDelivery(_Delivery):
         self.stop = pipe.on_event(self.on_event)
         self._interface.request(pipe)
         return True
+
+    def fits(self, request: Message) -> bool:
+        """Whether a request fits into one message; its remote has been found."""
+        assert request.remote is not None
+        exponent, payload_size = self._block_size(request.remote)
+        return not needs_upload(request, exponent, payload_size)
+
+    def renew(self, message: Message, interface: interfaces.RequestInterface) -> None:
+        """Register for an observation once more.
+
+        Args:
+            message: The request, with the token that it had.
+            interface: What takes it to where it goes.
+        """
+        self._interface = interface
+        self._whole = message
+        # What was proved once may have to be proved again.
+        self._challengers = ()
+        if self.fits(message):
+            super().renew(message, interface)
+        else:
+            self._spawn(self._upload(message))
 
     def on_event(self, event: _Event) -> bool:
         """Take an event out of the pipe; return whether more are welcome."""
@@ -612,7 +461,13 @@ class _BlockwiseDelivery(_Delivery):
         ):
             return super().on_event(event)
         assert self._interface is not None  # it brought the challenge
-        pipe = Pipe(_with_echo(self.request, message), self._log)
+        registration = self._registration
+        if registration is not None and registration.is_renewing:
+            again = _with_echo(self._whole, message)
+            again.token = registration.token
+            pipe: Pipe = Renewal(again, self._log)
+        else:
+            pipe = Pipe(_with_echo(self.request, message), self._log)
         self.stop = pipe.on_event(self.on_event)
         self._interface.request(pipe)
         return False
@@ -637,7 +492,7 @@ class _BlockwiseDelivery(_Delivery):
         """
         assert self._interface is not None  # the first thing that was found out
         question = _Question(self.loop, is_observed)
-        pipe = Pipe(message, self._log)
+        pipe = self._last_renewing(message) if is_observed else Pipe(message, self._log)
         question.stop = pipe.on_event(question.on_event)
         self._interface.request(pipe)
         try:
@@ -654,6 +509,18 @@ class _BlockwiseDelivery(_Delivery):
             return await self._ask(_with_echo(message, response), is_observed)
         return question
 
+    def _last_renewing(self, message: Message) -> Pipe:
+        """Return the pipe for a block of an observed upload: the last one goes on with the token.
+
+        RFC 7641 section 3.3.1.
+        """
+        registration, block1 = self._registration, message.opt.block1
+        if registration is None or not registration.is_renewing or (block1 and block1.more):
+            return Pipe(message, self._log)
+        self._release()
+        message.token = registration.token
+        return Renewal(message, self._log)
+
     # Blocks
 
     def _block_size(self, remote: EndpointAddress) -> tuple[int, int]:
@@ -667,9 +534,8 @@ class _BlockwiseDelivery(_Delivery):
     def _tuning(self) -> TransportTuning:
         return self.request.transport_tuning or self._context.transport_tuning
 
-    async def _upload(self) -> None:
-        """Send the body of the request, and take the response to its last block."""
-        request = self.request
+    async def _upload(self, request: Message) -> None:
+        """Send the body of a request, and take the response to its last block."""
         assert request.remote is not None  # it has been found
         try:
             upload, key, tag = self._begin_upload(request, request.remote)
@@ -711,9 +577,10 @@ class _BlockwiseDelivery(_Delivery):
         RFC 7959 section 2.5.
         """
         tags = self._context.request_tags
+        is_observed = self._registration is not None
         try:
             while True:
-                question = await self._ask(upload.next_request(), self._ordering is not None)
+                question = await self._ask(upload.next_request(), is_observed)
                 if upload.feed(question.answer.result()) is not None:
                     tags.release(key, tag)
                     return question
@@ -746,9 +613,10 @@ class _BlockwiseDelivery(_Delivery):
         try:
             whole = await self._fetch(first)
         except error.ResourceChanged as problem:
-            if not (self.response.done() and is_notification(first)):
+            # If it is a notification, that of the change is on its way.
+            registration = self._registration if self.response.done() else None
+            if registration is None or not is_notification(first) or not registration.waits():
                 self.fail(problem)
-            # Else the notification of the change is on its way.
         except Exception as problem:
             self.fail(problem)
         else:
@@ -946,14 +814,21 @@ class Request(BaseUnicastRequest, interfaces.Request):
         plumbing_request: A pipe with the request, which is not handed on yet.
         loop: The running event loop.
         log: Where to log what concerns the request.
+        context: What takes up an observation again, and tells the server of its end.
     """
 
-    def __init__(self, plumbing_request: Pipe, loop: asyncio.AbstractEventLoop, log: _Log) -> None:
+    def __init__(
+        self,
+        plumbing_request: Pipe,
+        loop: asyncio.AbstractEventLoop,
+        log: _Log,
+        context: Context | None = None,
+    ) -> None:
         request = plumbing_request.request
         delivery = _Delivery(request, loop, log)
         self.response = delivery.response
-        tuning = request.transport_tuning or TransportTuning
-        self.observation = delivery.observe(tuning.OBSERVATION_RESET_TIME)
+        tuning = context.transport_tuning if context is not None else TransportTuning
+        self.observation = delivery.observe(request.transport_tuning or tuning, context)
         delivery.stop = plumbing_request.on_event(delivery.on_event)
 
 
@@ -970,7 +845,7 @@ class BlockwiseRequest(BaseUnicastRequest, interfaces.Request):
         delivery = _BlockwiseDelivery(app_request, protocol)
         self.response = delivery.response
         tuning = app_request.transport_tuning or protocol.transport_tuning
-        self.observation = delivery.observe(tuning.OBSERVATION_RESET_TIME)
+        self.observation = delivery.observe(tuning, protocol)
         delivery.start()
 
     def on_progress(self, callback: Callable[[int, int | None], object]) -> None:

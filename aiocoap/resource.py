@@ -151,6 +151,11 @@ class Resource(_ExposesWellknownAttributes, interfaces.Resource):
 
     Where an attribute is left out, its options are left to the methods.
 
+    ``multicast`` says what becomes of requests that came by multicast.  They are answered at a
+    random moment within ``TransportTuning.DEFAULT_LEISURE`` unless the response is an error.
+    True has errors answered as well; False keeps such requests off, which suits whatever a single
+    datagram should not set going everywhere (RFC 7252 section 11.3).
+
     RFC 7252 sections 5.8, 5.9, 5.10.3 to 5.10.8, RFC 8132.
     """
 
@@ -465,7 +470,7 @@ class WKCResource(Resource):
         links = [link for link in links if all(matches(link, query) for query in queries)]
         response = link_format_to_message(request, LinkFormat(links))
         remote = request.remote
-        if queries and not links and remote is not None and remote.is_multicast_locally:
+        if not links and remote is not None and remote.is_multicast_locally:
             # All servers in the group would answer that they have nothing (section 4.1).
             response.opt.no_response = _SILENCE
         return response
@@ -569,6 +574,9 @@ class Site(interfaces.ObservableResource, PathCapable):
             Exception: Whatever the resource raises.
         """
         child, seen = Site.resolve(self, request)
+        remote = request.remote
+        if child.multicast is False and remote is not None and remote.is_multicast_locally:
+            return Message(code=Code.NOT_FOUND, no_response=_SILENCE)
         return await child.render(seen)
 
     async def add_observation(

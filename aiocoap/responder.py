@@ -274,7 +274,11 @@ class Responder:
         if refused:
             _check_refused(refused, request, site)
         resource, seen = site.resolve(request)
+        if resource.multicast is False and _came_by_multicast(request):
+            return Message(code=Code.EMPTY)
         if resource.render_to_pipe is not None:
+            if not resource.multicast and _came_by_multicast(request):
+                return Message(code=Code.EMPTY)
             await self._hand_over(pipe, seen, resource.render_to_pipe)
             return None
         key: Hashable = None
@@ -283,6 +287,8 @@ class Responder:
                 key = transfer_key(request)
                 whole = self._gather(key, request)
                 if whole.code.is_response():
+                    if whole.code >= 128 and _is_suppressed(request, whole, resource):
+                        return Message(code=Code.EMPTY)
                     return whole
                 if whole is not request:
                     request = whole
@@ -403,7 +409,7 @@ class Responder:
         if response is None:
             self._log_failure(pipe, problem)
             response = Message(code=Code.INTERNAL_SERVER_ERROR)
-        if _is_suppressed(request, response):
+        if _is_suppressed(request, response, self._context.serversite):
             return Message(code=Code.EMPTY)
         if response.request is not None or response.mid is not None or _NO_RESPONSE in response.opt:
             # The error keeps it, or it came from elsewhere.
@@ -600,7 +606,7 @@ def _checked(
             # That was about the blocks of another request.
             response.opt.block1 = None
     if code >= 128 or _NO_RESPONSE in response.opt or _NO_RESPONSE in request.opt:
-        if _is_suppressed(request, response):
+        if _is_suppressed(request, response, resource):
             return Message(code=Code.EMPTY)
         if _NO_RESPONSE in response.opt:
             response = response.copy(no_response=None)
@@ -626,19 +632,34 @@ def _asks_for_observation(request: Message) -> bool:
     return block2 is None or not block2.block_number
 
 
-def _is_suppressed(request: Message, response: Message) -> bool:
+def _came_by_multicast(request: Message) -> bool:
+    """Whether a request was sent to a group that we are in."""
+    remote = request.remote
+    return remote is not None and remote.is_multicast_locally
+
+
+def _is_suppressed(request: Message, response: Message, site: interfaces.Resource | None) -> bool:
     """Whether a response is not to be sent.
 
     What the resource says goes before what the client asks for (RFC 7967 section 2); errors are
-    not sent to multicast (RFC 7252 section 8.2).
+    not sent to multicast unless the resource wants it (RFC 7252 section 8.2).
+
+    Args:
+        request: The request.
+        response: The response.
+        site: The resource, or where it is found.
     """
     bits = response.opt.no_response
     if bits is None:
         bits = request.opt.no_response or 0
     if bits & 1 << response.code.class_ - 1:
         return True
-    remote = request.remote
-    return remote is not None and remote.is_multicast_locally and not response.code.is_successful()
+    if response.code.is_successful() or not _came_by_multicast(request):
+        return False
+    try:
+        return site is None or not site.resolve(request)[0].multicast
+    except error.RenderableError:
+        return True
 
 
 def _as_it_came(seen: Message) -> Message:

@@ -148,7 +148,8 @@ class _Sent:
         if is_group:
             self.responders, self.source = set(), None
         opt = pipe.request.opt
-        self.observes = _OBSERVE in opt and opt.observe == 0
+        # Or ends to observe, by a request of the same token.
+        self.observes = _OBSERVE in opt and (opt.observe == 0 or pipe.keeps_token)
         self.is_answered = False
         # What the floor below gave to stop the transmission.
         self.stop: Callable[[], None] | None = None
@@ -849,6 +850,10 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
                 return False
             sent.is_answered, is_last = True, False
         elif not (is_last or sent.is_answered):
+            if pipe.request.opt.observe:
+                # It is from before the server knew that nobody observes any more.
+                self.log.debug("Nobody waits for the notification %r", response)
+                return False
             sent.is_answered = True
             sent.settle()
         pipe.add_response(response, is_last)

@@ -102,7 +102,7 @@ if [ "$mode" = all ]; then
             .venv/bare/bin/pip install .venv/dist/aiocoap-*.whl &&
             (cd / && "$OLDPWD/.venv/bare/bin/python" "$OLDPWD/contrib/bare.py") &&
             .venv/bare/bin/aiocoap-client --version &&
-            .venv/bare/bin/pip install pytest hypothesis
+            .venv/bare/bin/pip install pytest hypothesis jsonschema
     }
     check "wheel, without any other package" wheel
     tests "unit tests without optional packages" \

@@ -86,6 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = _ClientParser(
         prog="aiocoap-client",
+        usage="%(prog)s [OPTION]... URI",
         description="Send a CoAP request and show the response",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -12,7 +12,8 @@ RFC 6690 sections 2 and 4.1, RFC 7252 section 7.2.1.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Any
 
 from ..message import Message
@@ -69,7 +70,8 @@ def parse_filter(text: str) -> tuple[str, ...]:
 def address(request: Message, queries: Sequence[str]) -> None:
     """Direct a request at the list of resources, unless its URI names another list.
 
-    Servers need not know filters; what they send is filtered here once more.
+    Servers need not know filters, and many know how to apply one only: they are sent the first,
+    and what they send is filtered here.
 
     Args:
         request: The request.
@@ -77,7 +79,7 @@ def address(request: Message, queries: Sequence[str]) -> None:
     """
     if not request.opt.uri_path and request.opt.proxy_uri is None:
         request.opt.uri_path = WELL_KNOWN
-    request.opt.uri_query = (*request.opt.uri_query, *queries)
+    request.opt.uri_query = (*request.opt.uri_query, *queries[:1])
 
 
 def links_of(response: Message, queries: Sequence[str]) -> list[Any]:
@@ -93,17 +95,17 @@ def links_of(response: Message, queries: Sequence[str]) -> list[Any]:
     from ..util.linkformat import LinkFormat, LinkFormatError, matches, parse
 
     content_format = response.opt.content_format
-    mime = None if content_format is None else content_format.media_type
     payload = bytes(response.payload)
     try:
-        if mime == "application/link-format+json":
+        # The numbers of a draft, which servers answer by where they are asked to.
+        if content_format == 504:
             links = LinkFormat.from_json_string(payload)
-        elif mime == "application/link-format+cbor":
+        elif content_format == 64:
             links = LinkFormat.from_cbor_bytes(payload)
-        elif content_format is None or mime == "application/link-format":
+        elif content_format is None or content_format == 40:
             links = parse(payload.decode())
         else:
-            raise NoLinks(f"no list of resources, but {mime or f'format {int(content_format)}'}")
+            raise NoLinks(f"no list of resources, but {content_format}")
     except (LinkFormatError, UnicodeDecodeError) as problem:
         raise NoLinks(f"no list of resources: {problem}") from None
     except ImportError:
@@ -122,12 +124,21 @@ def _cell(link: Any, name: str) -> str:
     return one_line(" ".join([value or "yes" for value in values]))
 
 
-def table(links: Sequence[Any]) -> str:
+def table(links: Sequence[Any], source: str | None = None) -> str:
     """Lay links out as a table, a line each below a line of column names.
 
     Args:
         links: What :func:`links_of` returns.
+        source: Who sent them, for a column of its own where there are several.
     """
     rows = [_COLUMNS, *[tuple([_cell(link, name) for name in _COLUMNS]) for link in links]]
+    if source is not None:
+        rows = [(first, *row) for first, row in zip(_sources(source), rows, strict=False)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "".join(["  ".join(map(str.ljust, row, widths)).rstrip() + "\n" for row in rows])
+
+
+def _sources(source: str) -> Iterator[str]:
+    """Yield the cells of the column that says who sent the links."""
+    yield "from"
+    yield from repeat(one_line(source))

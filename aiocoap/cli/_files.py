@@ -1,11 +1,12 @@
 """The files of a tree as resources.
 
-Here live :class:`Files`, which reads, lists and observes, and :class:`WritableFiles`.  Nothing
-but unfinished uploads is kept between two requests: every block is read when it is asked for.
+Here lives :class:`Files`, which reads, lists and observes.  Nothing is kept between two
+requests: every block is read when it is asked for.
 
-The room knows nothing of how a file is found (:mod:`._tree`), and no command line.
+The room knows nothing of how a file is found (:mod:`._tree`), how one is written
+(:mod:`._storing`), and no command line.
 
-RFC 7252 sections 5.8, 5.10.6 and 5.10.8 (methods, ETags and conditions), RFC 7959 (blocks),
+RFC 7252 sections 5.8.1, 5.10.6 and 5.10.8 (GET, ETags and conditions), RFC 7959 (blocks),
 RFC 7641 section 4 (observation), RFC 6690 (listings).
 
 Decisions that the RFCs leave open
@@ -19,11 +20,7 @@ latest changes of its content and its attributes.  Blocks of two states can so n
 those of one, without a file ever being read as a whole.  Two changes within one tick of the file
 system's clock that keep the size can not be told apart.
 
-*Content formats* go by the name's ending, for PUT as well: what Content-Format a request has is
-not kept, so it is not looked at.
-
-*DELETE* of what does not exist is a success (RFC 7252 section 5.8.4).  Folders are neither made
-nor removed.
+*Content formats* go by the name's ending.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import blake2b
@@ -47,31 +44,26 @@ from ..numbers.contentformat import ContentFormat
 from ..numbers.optionnumbers import OptionNumber
 from ..resource import PathCapable, Resource, link_format_to_message
 from ..sansio.blocksize import LAST_NUMBER, shift
-from ..sansio.blockwise import Upload, Uploads, block_size, part_of, refuse, transfer_key
+from ..sansio.blockwise import block_size, part_of, refuse
 from ..util.uri import quote_factory, sub_delims, unreserved
-from ._tree import Draft, Tree
+from ._tree import Tree
 
 if TYPE_CHECKING:
     from ..util.linkformat import LinkFormat
 
 __all__ = [
     "LISTINGS_NEED",
-    "MAX_UPLOADS",
     "MAX_WATCHED",
+    "MISSING",
     "POLL_INTERVAL",
     "Files",
-    "WritableFiles",
+    "check_conditions",
     "guess_format",
+    "rendered",
 ]
 
 MAX_WATCHED = 1000
 """Number of files and folders that are observed at a time; what is beyond is not observable."""
-
-MAX_UPLOADS = 64
-"""Number of unfinished uploads; an eighth of it for each endpoint."""
-
-_UPLOADS_LIMITS = 4
-# The size of all unfinished uploads, as a multiple of what each may have.
 
 POLL_INTERVAL = 1.0
 """Seconds between two looks at what is observed."""
@@ -82,11 +74,13 @@ LISTINGS_NEED = 'Listings need the package LinkHeader: pip install "aiocoap[link
 _TRIES = 3
 # How often a file is read that changes meanwhile.
 
-_BLOCK1, _SIZE2 = int(OptionNumber.BLOCK1), int(OptionNumber.SIZE2)
+_SIZE2 = int(OptionNumber.SIZE2)
 _IF_MATCH, _IF_NONE_MATCH = int(OptionNumber.IF_MATCH), int(OptionNumber.IF_NONE_MATCH)
 _LISTING_FORMATS = "40 64 504"
 
-_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""Errors that say that there is nothing of that name."""
+
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -95,7 +89,7 @@ _quote = quote_factory(unreserved + sub_delims + ":@")
 
 
 @contextmanager
-def _rendered() -> Iterator[None]:
+def rendered() -> Iterator[None]:
     """Turn what the system says into what the client is told; paths are no part of that.
 
     Raises:
@@ -106,7 +100,7 @@ def _rendered() -> Iterator[None]:
         yield
     except OSError as problem:
         number = problem.errno
-        if number in _MISSING:
+        if number in MISSING:
             raise error.NotFound from problem
         if number == errno.EINVAL:
             raise error.BadRequest("No file can have such a name") from problem
@@ -245,7 +239,7 @@ class Files(Resource, interfaces.ObservableResource, PathCapable):
                 missing.
         """
         path = request.opt.uri_path
-        with _rendered():
+        with rendered():
             if S_ISDIR(self._tree.stat(path).st_mode):
                 return self._listing(request, path)
             for _ in range(_TRIES):
@@ -264,7 +258,7 @@ class Files(Resource, interfaces.ObservableResource, PathCapable):
         with self._tree.open(path) as file:
             found = os.fstat(file)
             etag = self._etag(found)
-            _check_conditions(request, etag)
+            check_conditions(request, etag)
             content_format = guess_format(path[-1])
             if content_format is None:
                 content_format = ContentFormat.OCTETSTREAM
@@ -319,7 +313,7 @@ class Files(Resource, interfaces.ObservableResource, PathCapable):
         if response.code != Code.CONTENT:
             return response
         etag = self._hash(response.payload)
-        _check_conditions(request, etag)
+        check_conditions(request, etag)
         if not etag:
             return response
         if etag in request.opt.etags:
@@ -461,7 +455,7 @@ def _identity(found: os.stat_result) -> tuple[int, ...]:
     )
 
 
-def _check_conditions(
+def check_conditions(
     request: Message, etag: bytes | None, if_none_match: bool | None = None
 ) -> None:
     """Look whether something is in the state that a request is meant for.
@@ -483,219 +477,3 @@ def _check_conditions(
         raise error.PreconditionFailed
     if _IF_MATCH in opt and (etag is None or not {b"", etag}.intersection(opt.if_match)):
         raise error.PreconditionFailed
-
-
-# Writing
-
-
-class _DraftUpload(Upload):
-    """An upload that is written to the disk as it comes."""
-
-    __slots__ = ("draft", "tail")
-
-    def __init__(self, draft: Draft, key: Hashable, request: Message, now: float) -> None:
-        super().__init__(key, request, now)
-        self.draft = draft
-        self.tail = b""
-
-    def append(self, payload: bytes) -> None:
-        """Write the next block."""
-        self.draft.write(payload)
-        self.tail = payload
-
-    def ends_with(self, payload: bytes) -> bool:
-        """Whether that was in the latest block."""
-        return self.tail == payload
-
-    def forget(self) -> None:
-        """Remove what was written, unless it is whole and somebody else's now."""
-        if not self.is_done:
-            self.draft.discard()
-
-
-class WritableFiles(Files):
-    """The files of a tree, to be read, written and removed.
-
-    Args:
-        tree: The tree; it is closed with it.
-        etag_length: Length of ETags in bytes, 1 to 8; 0 does without them.
-        max_size: Largest file in bytes that is taken.
-    """
-
-    def __init__(self, tree: Tree, etag_length: int = 8, *, max_size: int) -> None:
-        super().__init__(tree, etag_length)
-        self._uploads = Uploads(
-            max_size,
-            TransportTuning().EXCHANGE_LIFETIME,
-            MAX_UPLOADS,
-            _UPLOADS_LIMITS * max_size,
-            self._begin,
-        )
-        self._expiry: asyncio.TimerHandle | None = None
-
-    def close(self) -> None:
-        """Forget everything, unfinished uploads as well, and close the tree."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
-        self._uploads.clear()
-        super().close()
-
-    async def render_put(self, request: Message) -> Message:
-        """Write a file, or a block of it.
-
-        Args:
-            request: The request.
-
-        Raises:
-            NotFound: The folder does not exist.
-            BadRequest: There can be no such name.
-            Forbidden: It may not be written to.
-            MethodNotAllowed: It is a folder itself.
-            PreconditionFailed: The file is not in the state that the client wants to replace.
-            RequestEntityTooLarge: It would be larger than allowed.
-            ServiceUnavailable: The disk is full.
-
-        RFC 7252 section 5.8.3, RFC 7959 sections 2.5 and 2.10.
-        """
-        path = request.opt.uri_path
-        if not path or not path[-1]:
-            raise error.MethodNotAllowed("Folders can only be read")
-        with _rendered():
-            if _BLOCK1 not in request.opt:
-                return self._write(request, path)
-            return self._write_block(request, path)
-
-    def _write_block(self, request: Message, path: tuple[str, ...]) -> Message:
-        """Take in a block of a file.
-
-        Raises:
-            OSError: It can not be written.
-            RenderableError: It is not to be.
-        """
-        block1 = request.opt.block1
-        assert block1 is not None  # or it would not have been called
-        if not block1.block_number:
-            # Much would be sent in vain otherwise.
-            _check_conditions(request, self._present_etag(path))
-        exponent, _ = block_size(request, self._exponent)
-        now = asyncio.get_running_loop().time()
-        upload, reply = self._uploads.take(transfer_key(request), request, exponent, now)
-        self._wait_for_expiry()
-        if reply is not None:
-            return reply
-        if upload is None:
-            response = self._write(request, path)
-        else:
-            assert isinstance(upload, _DraftUpload)  # that is what _begin makes
-            response = self._commit(request, path, upload.draft, upload.if_none_match)
-        response.opt.block1 = (block1.block_number, False, block1.size_exponent)
-        return response
-
-    def _begin(self, key: Hashable, request: Message, now: float) -> Upload:
-        """Begin an upload.
-
-        Raises:
-            OSError: It can not be written there.
-        """
-        return _DraftUpload(self._tree.create(request.opt.uri_path), key, request, now)
-
-    def _write(self, request: Message, path: tuple[str, ...]) -> Message:
-        """Write a file that fits into one message.
-
-        Raises:
-            OSError: It can not be written.
-            RenderableError: It is not to be.
-        """
-        if len(request.payload) > self._uploads.limit:
-            raise error.RequestEntityTooLarge
-        _check_conditions(request, self._present_etag(path))
-        draft = self._tree.create(path)
-        try:
-            draft.write(request.payload)
-        except BaseException:
-            draft.discard()
-            raise
-        return self._commit(request, path, draft, _IF_NONE_MATCH in request.opt)
-
-    def _commit(
-        self, request: Message, path: tuple[str, ...], draft: Draft, if_none_match: bool
-    ) -> Message:
-        """Put a file into its place, if that is still as the client wants it to be.
-
-        Raises:
-            OSError: It can not be put there.
-            PreconditionFailed: It is not to be.
-        """
-        try:
-            present = self._present_etag(path)
-            _check_conditions(request, present, if_none_match)
-        except BaseException:
-            draft.discard()
-            raise
-        draft.commit()
-        response = Message(code=Code.CREATED if present is None else Code.CHANGED)
-        etag = self._present_etag(path)
-        if etag:
-            response.opt.etag = etag
-        self._has_changed(path)
-        return response
-
-    def _present_etag(self, path: Sequence[str]) -> bytes | None:
-        """Return a file's ETag; None if there is none.
-
-        Raises:
-            OSError: It can not be found out.
-        """
-        try:
-            return self._etag(self._tree.stat(path))
-        except OSError as problem:
-            if problem.errno in _MISSING:
-                return None
-            raise
-
-    async def render_delete(self, request: Message) -> Message:
-        """Remove a file.
-
-        Args:
-            request: The request.
-
-        Raises:
-            BadRequest: There can be no such name.
-            Forbidden: It may not be removed.
-            MethodNotAllowed: It is a folder.
-            PreconditionFailed: The file is not in the state that the client wants to see gone.
-
-        RFC 7252 section 5.8.4.
-        """
-        path = request.opt.uri_path
-        if not path or not path[-1]:
-            raise error.MethodNotAllowed("Folders can only be read")
-        with _rendered():
-            present = self._present_etag(path)
-            _check_conditions(request, present)
-            try:
-                self._tree.remove(path)
-            except OSError as problem:
-                if problem.errno not in _MISSING:
-                    raise
-            else:
-                self._has_changed(path)
-        return Message(code=Code.DELETED)
-
-    def _has_changed(self, path: tuple[str, ...]) -> None:
-        """Notify observers of a file and of its folder at once."""
-        folder = path[:-1]
-        for changed in (path, folder, (*folder, "")):
-            self._notify(changed)
-
-    def _wait_for_expiry(self) -> None:
-        """Arm the one timer that forgets abandoned uploads."""
-        deadline = self._uploads.next_deadline()
-        if self._expiry is None and deadline is not None:
-            self._expiry = asyncio.get_running_loop().call_at(deadline, self._expire)
-
-    def _expire(self) -> None:
-        self._expiry = None
-        self._uploads.expire(asyncio.get_running_loop().time())
-        self._wait_for_expiry()

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from contextlib import aclosing, suppress
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from ..error import (
@@ -58,9 +58,6 @@ _log = logging.getLogger("coap.client")
 
 _PING_INTERVAL = 1.0
 """Seconds between two pings."""
-
-_FAREWELL = 2.0
-"""Seconds that the end of an observation is waited for."""
 
 
 def _complain(text: str) -> None:
@@ -114,7 +111,7 @@ async def run_request(options: argparse.Namespace, context: Context) -> int:
 
 def _fail(text: str, code: Exit, is_json: bool) -> Exit:
     """Tell of an error where there is no output (any more) but the standard one."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         Output(None).show(present_error(text, code, Style(json=is_json)))
     return code
 
@@ -129,16 +126,13 @@ async def _run_job(job: _Job) -> int:
     options = job.options
     request: Message | None = None
     try:
-        if options.ping:
-            _add_credentials(options, job.context)
-            return await _ping(job)
         options.observe = options.observe or options.observe_exec is not None
         request = build_request(options)
         if options.discover is not None:
             _discover.check_package()
             _discover.address(request, options.discover)
         _add_credentials(options, job.context)
-        return await _exchange(request, job)
+        return await (_ping(job) if options.ping else _exchange(request, job))
     except Error as problem:
         line = error_line(problem, {"original_uri": options.url, "request": request})
         if isinstance(problem, ConToMulticast):
@@ -182,11 +176,12 @@ async def _exchange(request: Message, job: _Job) -> int:
     progress = _watch(requester, job)
     codes: list[Exit] = []
     try:
-        async for response in _responses(requester, request, options.timeout):
-            progress.clear()
-            _log_received(response)
-            _log.debug("It answers %r", request)
-            codes.append(_show(response, job, loop.time() - began, _is_to_group(request)))
+        async with aclosing(_responses(requester, request, options.timeout)) as responses:
+            async for response in responses:
+                progress.clear()
+                _log_received(response)
+                _log.debug("It answers %r", request)
+                codes.append(_show(response, job, loop.time() - began, _is_to_group(request)))
         if observation is None or codes[0] is not Exit.SUCCESS:
             return min(codes)
         return await _follow(observation, job)
@@ -218,35 +213,37 @@ def _show(response: Message, job: _Job, seconds: float, is_one_of_many: bool) ->
     style, output = job.style, job.output
     if code is Exit.SUCCESS:
         output.begin()
+    if job.options.discover is not None and code is Exit.SUCCESS:
+        return _show_links(response, job, seconds, is_one_of_many)
     if is_one_of_many and not style.json and not style.quiet:
         say(f"from {one_line(str(_json.remote_of(response)))}:")
-    if job.options.discover is not None and code is Exit.SUCCESS:
-        return _show_links(response, job, seconds)
     # Of several, each has to end in a line break.
     observed = job.options.observe or is_one_of_many
     output.show(present(response, style, observed=observed, seconds=seconds))
     return code
 
 
-def _show_links(response: Message, job: _Job, seconds: float) -> Exit:
+def _show_links(response: Message, job: _Job, seconds: float, is_one_of_many: bool) -> Exit:
     """Show a list of resources.
 
     Raises:
         OSError: The output takes nothing.
     """
+    source = str(_json.remote_of(response))
     try:
         links = _discover.links_of(response, job.options.discover)
     except _discover.NoLinks as problem:
-        return job.show_error(f"{_json.remote_of(response)} sent {problem}", Exit.OTHER)
+        return job.show_error(f"{source} sent {problem}", Exit.OTHER)
     if job.style.json:
         line = _json.response_line(
             response, seconds=seconds, links=[link.as_json_data() for link in links]
         )
         job.output.show(Shown(line.encode() + b"\n", []))
     elif links:
-        job.output.show(Shown(_discover.table(links).encode(), []))
+        text = _discover.table(links, source if is_one_of_many else None)
+        job.output.show(Shown(text.encode(), []))
     elif not job.style.quiet:
-        say("no resource matches" if job.options.discover else "no resources")
+        say(f"{one_line(source)} has no resource" + " that matches" * bool(job.options.discover))
     return Exit.SUCCESS
 
 
@@ -280,7 +277,7 @@ async def _within(seconds: float | None, answer: Any) -> Any:
 
 async def _responses(
     requester: Any, request: Message, seconds: float | None
-) -> AsyncIterator[Message]:
+) -> AsyncGenerator[Message, None]:
     """Give the response, or those of a group: of whoever answers in time.
 
     Raises:
@@ -292,13 +289,14 @@ async def _responses(
     first = await _within(seconds, requester.response)
     yield first
     if _is_to_group(request) and requester.observation is None:
-        with contextlib.suppress(TimeoutError):
-            async for response in _until(deadline, everybody):
-                if response is not first:
-                    yield response
+        with suppress(TimeoutError):
+            async with aclosing(_until(deadline, everybody)) as others:
+                async for response in others:
+                    if response is not first:
+                        yield response
 
 
-async def _until(deadline: float | None, events: AsyncIterable[_T]) -> AsyncIterator[_T]:
+async def _until(deadline: float | None, events: AsyncIterable[_T]) -> AsyncGenerator[_T, None]:
     """Give what comes before a deadline.
 
     What is done with each of them is not interrupted.
@@ -342,14 +340,15 @@ async def _follow(observation: Any, job: _Job) -> int:
     try:
         if count == options.count:
             return Exit.SUCCESS
-        async for notification in _until(deadline, observation):
-            _log_received(notification)
-            await _show_notification(notification, job)
-            if not notification.code.is_successful():
-                return exit_code(notification.code)
-            count += 1
-            if count == options.count:
-                return Exit.SUCCESS
+        async with aclosing(_until(deadline, observation)) as notifications:
+            async for notification in notifications:
+                _log_received(notification)
+                await _show_notification(notification, job)
+                if not notification.code.is_successful():
+                    return exit_code(notification.code)
+                count += 1
+                if count == options.count:
+                    return Exit.SUCCESS
     except TimeoutError:
         return Exit.SUCCESS
     except NotObservable:
@@ -379,11 +378,11 @@ async def _feed(command: str, payload: bytes) -> None:
     process = await asyncio.create_subprocess_shell(command, stdin=asyncio.subprocess.PIPE)
     try:
         # A command need not read what it is given.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        with suppress(BrokenPipeError, ConnectionResetError):
             await process.communicate(payload)
         status = await process.wait()
     except asyncio.CancelledError:
-        with contextlib.suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
         raise

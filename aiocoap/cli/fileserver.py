@@ -2,7 +2,8 @@
 
 Here lives its command line, and what comes of it: a site with the files and the list of them.
 
-The room knows neither files (:mod:`._tree`) nor how they become resources (:mod:`._files`).
+The room knows neither files (:mod:`._tree`) nor how they become resources (:mod:`._files`,
+:mod:`._storing`).
 
 RFC 7252, RFC 6690 section 4 (``/.well-known/core``).
 """
@@ -20,7 +21,8 @@ from ..transports.catalog import ROWS
 from ..util import hostportjoin
 from ..util.cli import AsyncCLIDaemon, Parser, UsageError, error_line
 from ..util.prettyprint import one_line
-from ._files import Files, WritableFiles
+from ._files import Files
+from ._storing import WritableFiles
 from ._tree import Tree
 from .common import (
     add_server_arguments,

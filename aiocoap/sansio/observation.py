@@ -1,25 +1,48 @@
-"""The order of notifications.
+"""Observing: the order of notifications, and what keeps an observation going.
 
 Here live the client's view of which of two notifications is the newer (:func:`is_newer`,
-:class:`Ordering`), the server's numbers that make it so (:class:`Counter`), and what makes a
-response a notification.
+:class:`Ordering`), for how long it may rely on one and when it asks again (:class:`Upkeep`), and
+which representations it can be told by their ETag (:class:`Representations`); the server's numbers
+that make the order (:class:`Counter`); and what makes a response a notification.
 
-The room knows no resource, no observer and no clock: ``now`` is an argument.
+The room knows no resource, no observer and no clock: ``now`` is an argument, and randomness is
+given at construction.
 
-RFC 7641 sections 3.2, 3.4, 4.2 and 4.4, RFC 8323 section 7.1 (reliable transports).
+RFC 7641 sections 3.2 to 3.4, 4.2 and 4.4, RFC 8323 section 7.1 (reliable transports).
 
 The client's state is the number and time of the freshest notification::
 
     nothing yet ----> fresh    any first notification
     fresh ----------> fresh    a newer one, or any after 128 s
                 '---> stale    an older or the same one: the state stays, the message is dropped
+
+and how much it knows of the resource::
+
+    registering ---> fresh ---> stale ---> (registers again) ---> fresh
+                 answer    Max-Age  ^  5 to 15 s     |
+                                    '---- failed ----'---> over, after some failures in a row
+
+A failure at any other time, when the connection breaks for example, makes it stale as well.  The
+first pause is that of section 3.3.1, and each further one in a row is twice as long.
 """
 
 from __future__ import annotations
 
-from ..message import Message
+from collections.abc import Callable, Collection
+from enum import StrEnum
 
-__all__ = ["Counter", "Ordering", "is_newer", "is_notification"]
+from ..message import Message
+from ..numbers.codes import Code
+
+__all__ = [
+    "Counter",
+    "Freshness",
+    "Ordering",
+    "Representations",
+    "Upkeep",
+    "is_newer",
+    "is_notification",
+]
 
 _MODULUS = 1 << 24
 _HALF = 1 << 23
@@ -29,6 +52,15 @@ RESET_TIME = 128.0
 
 WINDOW = 256.0
 """Seconds in which numbers may grow by 2²³ at most (section 4.4)."""
+
+
+DEFAULT_MAX_AGE = 60
+"""Max-Age in seconds of what does not say (RFC 7252 section 5.10.5)."""
+
+_PAUSE = (5.0, 15.0)
+# Seconds between which a client waits before it registers again (section 3.3.1).
+
+_NEVER = float("inf")
 
 
 def is_newer(v1: int, t1: float, v2: int, t2: float, reset_time: float = RESET_TIME) -> bool:
@@ -93,6 +125,172 @@ class Ordering:
         self._number = number
         self._arrived = now
         return True
+
+    def renew(self) -> None:
+        """Take note of a new registration: the server that answers may have begun to count anew."""
+        self._number = None
+
+
+class Freshness(StrEnum):
+    """How much a client knows of what it observes; the values are texts."""
+
+    REGISTERING = "registering"
+    """Nothing yet."""
+    FRESH = "fresh"
+    """The state as of Max-Age ago at most."""
+    STALE = "stale"
+    """No more than what it was once."""
+    OVER = "over"
+    """Nothing will come any more."""
+
+
+class Upkeep:
+    """When a client registers again, so that it knows the present state.
+
+    Args:
+        random: Gives numbers from 0 to less than 1.
+        retries: How many times in a row that may fail.
+
+    Attributes:
+        state: How much is known.
+        wake: When :meth:`tick` is to be called, in monotonic seconds; inf where something else
+            has to happen first.
+
+    RFC 7641 section 3.3.1.
+    """
+
+    __slots__ = ("_failures", "_random", "_retries", "state", "wake")
+
+    def __init__(self, random: Callable[[], float], retries: int) -> None:
+        self._random = random
+        self._retries = retries
+        self._failures = 0
+        self.state = Freshness.REGISTERING
+        self.wake = _NEVER
+
+    def refresh(self, max_age: int | None, now: float) -> None:
+        """Take note of a notification.
+
+        Args:
+            max_age: Its Max-Age in seconds, or None.
+            now: Monotonic seconds.
+        """
+        self.state = Freshness.FRESH
+        self._failures = 0
+        self.wake = now + (DEFAULT_MAX_AGE if max_age is None else max_age)
+
+    def tick(self, now: float) -> bool:
+        """Do what is due; return whether it is time to register again.
+
+        Whoever does that tells the outcome by :meth:`refresh` or :meth:`fail`.
+
+        Args:
+            now: Monotonic seconds.
+        """
+        if now < self.wake:
+            return False
+        if self.state is Freshness.FRESH:
+            self.state = Freshness.STALE
+            self.wake = now + self._pause()
+            return False
+        self.wake = _NEVER
+        return True
+
+    def fail(self) -> float | None:
+        """Take note that registering has failed, or that the server is out of reach.
+
+        Returns:
+            Seconds to wait before registering again, or None where it has been enough.
+        """
+        self.wake = _NEVER
+        if self._failures >= self._retries:
+            self.state = Freshness.OVER
+            return None
+        self.state = Freshness.STALE
+        pause = self._pause() * (1 << self._failures)
+        self._failures += 1
+        return pause
+
+    def _pause(self) -> float:
+        low, high = _PAUSE
+        return low + self._random() * (high - low)
+
+
+class Representations:
+    """What a client keeps of a resource, so that the server need not send it again.
+
+    That is what it was told last, and what it has announced in its last registration.
+
+    Args:
+        own: ETags of representations that the application keeps by itself; it gets to see the
+            2.03 responses for those.
+
+    RFC 7641 section 3.3.2.
+    """
+
+    __slots__ = ("_announced", "_latest", "_own")
+
+    def __init__(self, own: Collection[bytes]) -> None:
+        self._own = own
+        self._latest: Message | None = None
+        self._announced: Message | None = None
+
+    def announce(self) -> list[bytes]:
+        """Return the ETags for a new registration; what is kept is kept for these."""
+        latest = self._latest
+        self._announced = None
+        etag = None if latest is None else latest.opt.etag
+        if etag is None or etag in self._own:
+            return list(self._own)
+        self._announced = latest
+        return [*self._own, etag]
+
+    def take(self, response: Message, is_answer: bool = False) -> Message | None:
+        """Take in a representation, or what stands for one.
+
+        Args:
+            response: A response with its whole body.
+            is_answer: Whether it answers a new registration, and so may be what is known
+                already.
+
+        Returns:
+            What is news to the application: the response, or the representation that it stands
+            for; None where nothing has changed.
+
+        RFC 7641 section 3.3.2, RFC 7252 section 5.9.1.3.
+        """
+        known = self._latest
+        if response.code != Code.VALID:
+            self._latest = response
+            is_known = is_answer and known is not None and _is_same(known, response)
+            return None if is_known else response
+        etag = response.opt.etag
+        is_known = known is not None and etag is not None and known.opt.etag == etag
+        if etag in self._own:
+            self._latest = response
+            return None if is_known and is_answer else response
+        if is_known:
+            return None
+        announced = self._announced
+        if announced is None or etag is None or announced.opt.etag != etag:
+            # It means nothing to us; perhaps it does to the application.
+            self._latest = None
+            return response
+        # The options of the 2.03 are the present ones.
+        restored = response.copy(code=announced.code, payload=announced.payload)
+        if restored.opt.content_format is None:
+            restored.opt.content_format = announced.opt.content_format
+        self._latest = restored
+        return restored
+
+
+def _is_same(one: Message, other: Message) -> bool:
+    """Whether two responses tell the same of a resource."""
+    return (one.code, one.payload, one.opt.content_format) == (
+        other.code,
+        other.payload,
+        other.opt.content_format,
+    )
 
 
 class Counter:

@@ -46,7 +46,13 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """,
     ),
     ("4 hands: resources", "util.linkformat resource"),
-    ("5 house", "transports.catalog groupresponses requester responder protocol"),
+    (
+        "5 house",
+        """
+        transports.catalog groupresponses clientobservation registration
+        requester responder protocol
+        """,
+    ),
     ("5 house", "_root"),
     (
         "6 applications",
@@ -54,7 +60,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         util.cbordiag util.linkformat_pygments util.prettyprint util.cli
         cli cli.common cli._options cli._payload cli._request cli._json cli._present
         cli._discover cli._output cli._commandline cli._interactive cli.client cli.defaults
-        cli._tree cli._files cli.fileserver
+        cli._tree cli._files cli._storing cli.fileserver
         """,
     ),
 )
@@ -71,6 +77,7 @@ OPTIONAL_ROOMS = frozenset(
 NAMED_AHEAD: dict[tuple[str, str], str] = {
     ("interfaces", "credentials"): "the documented attribute client_credentials names the map",
     ("responder", "protocol"): "it is handed the Context that made it",
+    ("registration", "protocol"): "it is handed the Context that made it",
     ("requester", "protocol"): "it is handed the Context that made it",
 }
 

@@ -269,7 +269,8 @@ class Life:
                 assert slow or message.code == NOT_FOUND
         for observer in self.observers:
             observer.request.observation.cancel()
-        # The next notification tells the server.
+        self.pair.clock.advance(LONG)
+        # Where registering again came after the end of it, the next notification tells the server.
         self.pair.clock.run(self.change())
         self.pair.clock.advance(LONG)
         assert self.state.observations == {}

@@ -521,6 +521,8 @@ def observed(exponent: int, **hint: Any) -> None:
         tokens = {script.token(f"{name}{number}") for name in "DN" for number in (1, 2)}
         assert script.token("fb") not in tokens
         request.observation.cancel()
+        script.expect(CON, GET, mid="end", token="fb", uri_path=ICON, observe=1, **asked)
+        script.send(ACK, CONTENT, mid="end", token="fb", payload=b"nobody cares")
 
 
 def test_figure_12_server() -> None:

@@ -31,7 +31,9 @@ class Fixed(resource.Resource):
 
 
 class Mirror(resource.Resource):
-    """Tells what it was sent."""
+    """Tells what it was sent, whatever options that are."""
+
+    handled_options = None
 
     async def tell(self, request: Message) -> Message:
         opt = request.opt
@@ -43,6 +45,7 @@ class Mirror(resource.Resource):
             "accept": opt.accept,
             "format": opt.content_format,
             "payload": request.payload.hex(),
+            "options": [[number, raw.hex()] for number, raw in opt.raw_items()],
         }
         return Message(payload=json.dumps(told).encode(), content_format=50)
 
@@ -89,6 +92,39 @@ class Broken(resource.Resource):
         raise ZeroDivisionError("secret")
 
 
+class Slow(resource.Resource):
+    """Sends a body in small blocks, and takes its time for each."""
+
+    async def needs_blockwise_assembly(self, request: Message) -> bool:
+        return False
+
+    async def render_get(self, request: Message) -> Message:
+        await asyncio.sleep(0.1)
+        block = request.opt.block2
+        number = 0 if block is None else block.block_number
+        payload = BIG[64 * number : 64 * (number + 1)]
+        size2 = 640 if number == 0 else None
+        return Message(payload=payload, block2=(number, number < 9, 2), size2=size2)
+
+
+class Still(resource.ObservableResource):
+    """Never changes."""
+
+    async def render_get(self, request: Message) -> Message:
+        return Message(payload=b"as ever")
+
+
+class Observers(resource.Resource):
+    """Tells how many observe another resource."""
+
+    def __init__(self, observed: resource.ObservableResource) -> None:
+        super().__init__()
+        self.observed = observed
+
+    async def render_get(self, request: Message) -> Message:
+        return Message(payload=b"%d" % len(self.observed.observations))
+
+
 class Counter(resource.ObservableResource):
     """Counts while it is observed; from a limit on it is gone."""
 
@@ -121,8 +157,11 @@ class Counter(resource.ObservableResource):
 def site() -> resource.Site:
     """Return the site."""
     root = resource.Site()
-    for path, child in {
-        "text": Fixed(b"hello", content_format=0),
+    still = Still()
+    text = Fixed(b"hello", content_format=0, max_age=7, etag=b"\x01\xff")
+    text.rt = "temperature-c"
+    children = {
+        "text": text,
         "line": Fixed(b"hello\n", content_format=0),
         "evil": Fixed(b"\x1b[2J\xc2\x9bevil\n", content_format=0),
         "json": Fixed(b'{"a": [1, 2.50]}', content_format=50),
@@ -145,8 +184,14 @@ def site() -> resource.Site:
         "create": Created(),
         "counter": Counter(10**9),
         "ending": Counter(3),
-    }.items():
+        "slow": Slow(),
+        "still": still,
+        "observers": Observers(still),
+    }
+    for path, child in children.items():
         root.add_resource([path], child)
+    listing = resource.WKCResource(root.get_resources_as_linkheader, impl_info=None)
+    root.add_resource([".well-known", "core"], listing)
     return root
 
 

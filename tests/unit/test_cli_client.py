@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from aiocoap import error
+from aiocoap.address import UndecidedRemote
 from aiocoap.cli import client
 from aiocoap.cli.common import show_log
 from aiocoap.credentials import CredentialsMap
@@ -23,6 +24,7 @@ from aiocoap.meta import version
 from aiocoap.numbers.codes import CONTENT, NOT_FOUND, PUT
 from aiocoap.numbers.types import NON
 from aiocoap.protocol import Context
+from tests.tools.client_output import read_all
 
 
 def parse(*args: str) -> argparse.Namespace:
@@ -40,23 +42,18 @@ class Observation:
         self.cancelled = True
 
     async def __aiter__(self) -> AsyncIterator[Message]:
-        for event in self.events:
-            if isinstance(event, BaseException):
-                raise event
+        async for event in play(*self.events):
             yield event
 
 
-class Responses:
-    """What comes from everybody, and what ends it."""
-
-    def __init__(self, *events: Any) -> None:
-        self.events = events
-
-    async def __aiter__(self) -> AsyncIterator[Message]:
-        for event in self.events:
-            if isinstance(event, BaseException):
-                raise event
-            yield event
+async def play(*events: Any) -> AsyncIterator[Message]:
+    """Give messages, raise exceptions, and wait forever at None."""
+    for event in events:
+        if event is None:
+            await asyncio.get_running_loop().create_future()
+        if isinstance(event, BaseException):
+            raise event
+        yield event
 
 
 class FakeContext:
@@ -101,7 +98,7 @@ class FakeContext:
         return argparse.Namespace(
             response=response,
             observation=self.observation if message.opt.observe == 0 else None,
-            responses=Responses(self.answer, *self.others),
+            responses=play(self.answer, *self.others),
             on_progress=lambda callback: [callback(*step) for step in self.transfer],
         )
 
@@ -152,32 +149,6 @@ def content(payload: bytes = b"text", **options: Any) -> Message:
 
 
 # The command line
-
-
-def test_every_documented_option_is_there() -> None:
-    line = (
-        "--non -m PUT --observe --observe-exec cmd --accept text/plain --proxy p:1 --payload x "
-        "--payload-initial-szx 3 --content-format 50 --no-set-hostname -v -v -q --interactive "
-        "--credentials file --color --no-pretty-print --timeout 2 coap://host/"
-    )
-    options = parse(*line.split(" "))
-    assert options.non
-    assert options.method == PUT
-    assert (options.observe, options.observe_exec) == (True, "cmd")
-    assert (options.accept, options.content_format, options.payload) == (0, 50, "x")
-    assert options.proxy.hostinfo == "p:1"
-    assert (options.payload_initial_szx, options.set_hostname) == (3, False)
-    assert (options.verbose, options.quiet, options.interactive) == (2, 1, True)
-    assert (options.credentials, options.timeout) == ("file", 2.0)
-    assert (options.color, options.pretty_print) == (True, False)
-    assert options.url == "coap://host/"
-
-
-def test_the_defaults() -> None:
-    options = parse("coap://host/")
-    assert options.method is None
-    assert (options.set_hostname, options.color, options.pretty_print) == (True, None, None)
-    assert options.timeout is None
 
 
 def test_help_tells_of_exit_codes_and_examples(capsys: pytest.CaptureFixture[str]) -> None:
@@ -391,6 +362,355 @@ async def test_cancelling_ends_the_command(tmp_path: Path) -> None:
         await feeding
 
 
+def test_enough_notifications(run: Run) -> None:
+    context = FakeContext(content(b"1"), content(b"2"), content(b"3"), content(b"never"))
+    result = run(context, "coap://host/", "--observe", "--count", "3")
+    assert (result.code, result.out, result.err) == (0, b"1\n2\n3\n", "")
+    assert context.observation.cancelled
+
+
+def test_one_representation_is_enough(run: Run) -> None:
+    context = FakeContext(content(b"1"), content(b"never"))
+    result = run(context, "coap://host/", "--observe", "--count", "1")
+    assert (result.code, result.out, result.err) == (0, b"1\n", "")
+    assert context.observation.cancelled
+
+
+def test_an_observation_that_took_long_enough(run: Run) -> None:
+    context = FakeContext(content(b"1"), content(b"2"), None)
+    result = run(context, "coap://host/", "--observe", "--duration", "0.01")
+    assert (result.code, result.out, result.err) == (0, b"1\n2\n", "")
+    assert context.observation.cancelled
+
+
+def test_what_is_done_with_a_notification_is_not_cut_short(run: Run, tmp_path: Path) -> None:
+    fifo, file = tmp_path / "fifo", tmp_path / "file"
+    os.mkfifo(fifo)
+    # The first command waits for the second part of itself, which is longer than the duration.
+    command = f"(sleep 0.1; echo done > '{fifo}') & cat '{fifo}' > '{file}'"
+    context = FakeContext(content(b"1"), content(b"2"), None)
+    result = run(context, "coap://host/", "--observe-exec", command, "--duration", "0.01")
+    assert result.code == 0
+    assert file.read_text() == "done\n"
+
+
+def test_observations_as_json(run: Run) -> None:
+    context = FakeContext(content(b"1"), content(b"2"), error.ObservationCancelled())
+    result = run(context, "coap://host/", "--observe", "--json")
+    response, notification, ended = read_all(result.out)
+    assert (response["type"], response["payload"]) == ("response", "1")
+    assert 0 <= response["round_trip_time"] < 1
+    assert (notification["type"], notification["payload"]) == ("notification", "2")
+    assert notification["round_trip_time"] is None
+    assert ended == {
+        "type": "error",
+        "error": "the server ended the observation",
+        "exit_code": 1,
+    }
+    assert (result.code, result.err) == (1, "")
+
+
+# Where the output goes, and in which form
+
+
+def test_files(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    result = run(FakeContext(content(b"\xfftext")), "coap://host/", "-o", str(file))
+    assert (result.code, result.out, result.err) == (0, b"", "")
+    assert file.read_bytes() == b"\xfftext"
+    result = run(FakeContext(Message(code=NOT_FOUND)), "coap://host/", "-o", str(file))
+    assert (result.code, result.err) == (4, "4.04 Not Found\n")
+    assert file.read_bytes() == b"\xfftext"
+    result = run(FakeContext(content(b"")), "coap://host/", "-o", str(file))
+    assert (result.code, result.err) == (0, "2.05 Content\n")
+    assert file.read_bytes() == b""
+
+
+def test_several_notifications_in_a_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    context = FakeContext(content(b"1"), content(b"2"))
+    assert run(context, "coap://host/", "--observe", "--count", "2", "-o", str(file)).code == 0
+    assert file.read_bytes() == b"1\n2\n"
+
+
+def test_a_full_disk_below_a_file(run: Run) -> None:
+    for args in ((), ("--json",)):
+        result = run(FakeContext(content()), "coap://host/", "-o", "/dev/full", *args)
+        text = "/dev/full: No space left on device"
+        assert result.code == 1
+        if args:
+            assert read_all(result.out) == [{"type": "error", "error": text, "exit_code": 1}]
+        else:
+            assert (result.out, result.err) == (b"", f"aiocoap-client: {text}\n")
+
+
+def test_a_pipe_that_nobody_reads(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+
+    class Closing(FakeContext):
+        def request(self, message: Message) -> Any:
+            os.close(reader)
+            return super().request(message)
+
+    context: Any = Closing(content())
+    with pytest.raises(BrokenPipeError):
+        asyncio.run(client.run_request(parse("coap://host/", "-o", str(fifo)), context))
+
+
+def test_code_and_options(run: Run) -> None:
+    result = run(FakeContext(content(b"x", max_age=3)), "coap://host/", "-i")
+    assert (result.code, result.out, result.err) == (0, b"2.05 Content\nMax-Age: 3\n\nx", "")
+    result = run(FakeContext(Message(code=NOT_FOUND)), "coap://host/", "-i")
+    assert (result.code, result.out, result.err) == (4, b"4.04 Not Found\n\n", "")
+
+
+def test_json(run: Run) -> None:
+    result = run(FakeContext(Message(code=NOT_FOUND, payload=b"x")), "coap://host/", "--json")
+    (told,) = read_all(result.out)
+    assert (result.code, result.err, told["code"], told["payload"]) == (4, "", "4.04", "x")
+
+
+def test_errors_as_json(run: Run) -> None:
+    for context, args, code in (
+        (FakeContext(error.RequestTimedOut()), [], 3),
+        (FakeContext(error.ConToMulticast()), [], 2),
+        (FakeContext(error.ResourceChanged("again")), [], 1),
+        (FakeContext(), ["--payload", "@/no/such/file"], 2),
+        (FakeContext(), ["--include"], 2),
+    ):
+        result = run(context, "coap://host/", "--json", *args)
+        (told,) = read_all(result.out)
+        assert (result.code, result.err) == (code, "")
+        assert (told["type"], told["exit_code"]) == ("error", code)
+
+
+def test_contradictions_send_nothing(run: Run) -> None:
+    context = FakeContext()
+    result = run(context, "coap://host/", "--ping", "--observe")
+    assert (result.code, result.out) == (2, b"")
+    assert result.lines == ["aiocoap-client: --ping and --observe exclude each other"]
+    assert context.requests == []
+    assert context.pinged == []
+
+
+def test_long_transfers_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client.Progress, "DELAY", 0.0)
+    monkeypatch.setattr(client.Progress, "is_wanted", lambda self, *_: True)
+    context = FakeContext(content(b"x"))
+    context.transfer = ((1024, 4096),)
+    result = run(context, "coap://host/")
+    assert result.out == b"x"
+    assert result.err.startswith("\r\x1b[K1,024 of 4,096 bytes (25 %), ")
+    assert result.err.endswith("\r\x1b[K")
+
+
+# Groups
+
+
+class Group(UndecidedRemote):
+    """The address of a group."""
+
+    is_multicast = True
+
+
+def of_member(name: str, payload: bytes, **options: Any) -> Message:
+    message = content(payload, **options)
+    message.remote = UndecidedRemote("coap", name)
+    return message
+
+
+def a_group(*answers: Any) -> FakeContext:
+    context = FakeContext(answers[0])
+    context.others = answers[1:]
+    context.remote = Group("coap", "group")
+    return context
+
+
+def test_all_members_of_a_group(run: Run) -> None:
+    failed = of_member("two", b"")
+    failed.code = NOT_FOUND
+    context = a_group(of_member("one", b"1"), failed, of_member("three", b"3"))
+    result = run(context, "coap://group/")
+    assert (result.code, result.out) == (0, b"1\n3\n")
+    assert result.lines == [
+        "from coap://one:",
+        "from coap://two:",
+        "4.04 Not Found",
+        "from coap://three:",
+    ]
+    assert run(context, "coap://group/", "-q").lines == ["4.04 Not Found"]
+    told = read_all(run(context, "coap://group/", "--json").out)
+    assert [one["remote"] for one in told] == ["coap://one", "coap://two", "coap://three"]
+
+
+def test_no_member_succeeds(run: Run) -> None:
+    failed = of_member("one", b"", max_age=1)
+    failed.code = NOT_FOUND
+    assert run(a_group(failed), "coap://group/").code == 4
+
+
+def test_a_group_is_listened_to_for_some_time(run: Run) -> None:
+    context = a_group(of_member("one", b"1"), None)
+    result = run(context, "coap://group/", "--timeout", "0.01")
+    assert (result.code, result.out) == (0, b"1\n")
+
+
+def test_one_member_of_a_group_is_observed(run: Run) -> None:
+    context = a_group(of_member("one", b"1"), of_member("two", b"2"))
+    result = run(context, "coap://group/", "--observe", "--count", "1")
+    assert (result.code, result.out) == (0, b"1\n")
+
+
+# Lists of resources
+
+
+LINKS = b'</a>;rt="one two";ct=40,</b>;if=x'
+
+
+def test_a_list_of_resources(run: Run) -> None:
+    pytest.importorskip("link_header")
+    context = FakeContext(content(LINKS, content_format=40))
+    result = run(context, "--discover", "coap://host")
+    assert (result.code, result.err) == (0, "")
+    assert [line.split() for line in result.out.decode().splitlines()] == [
+        ["href", "rt", "if", "ct", "sz", "obs", "title"],
+        ["/a", "one", "two", "40"],
+        ["/b", "x"],
+    ]
+    assert context.requests[0].get_request_uri() == "coap://host/.well-known/core"
+
+
+def test_a_filtered_list(run: Run) -> None:
+    pytest.importorskip("link_header")
+    context = FakeContext(content(LINKS, content_format=40))
+    result = run(context, "coap://host/list", "--discover", "if=x")
+    assert result.out.split(b"\n")[1] == b"/b        x"
+    assert context.requests[0].get_request_uri() == "coap://host/list?if=x"
+    result = run(context, "coap://host/list", "--discover", "if=y")
+    assert (result.code, result.out) == (0, b"")
+    assert result.lines == ["None has no resource that matches"]
+    assert run(context, "coap://host/list", "--discover", "if=y", "-q").lines == []
+    empty = FakeContext(content(b"", content_format=40))
+    assert run(empty, "coap://host", "--discover").lines == ["None has no resource"]
+
+
+def test_lists_of_a_group(run: Run) -> None:
+    pytest.importorskip("link_header")
+    links = [of_member(name, b"</%b>" % name.encode(), content_format=40) for name in "xy"]
+    nothing = of_member("z", b"?", content_format=40)
+    result = run(a_group(*links, nothing), "--discover", "coap://group")
+    assert [line.split()[:2] for line in result.out.decode().splitlines()] == [
+        *(["from", "href"], ["coap://x", "/x"], ["from", "href"], ["coap://y", "/y"])
+    ]
+    assert result.code == 0
+    assert len(result.lines) == 1
+    assert result.err.startswith("aiocoap-client: coap://z sent no list of resources: ")
+
+
+def test_lists_as_json(run: Run) -> None:
+    pytest.importorskip("link_header")
+    context = FakeContext(content(LINKS, content_format=40))
+    result = run(context, "coap://host", "--discover", "--json")
+    (told,) = read_all(result.out)
+    assert told["links"] == [
+        {"href": "/a", "rt": "one two", "ct": "40"},
+        {"href": "/b", "if": "x"},
+    ]
+
+
+def test_what_is_no_list(run: Run) -> None:
+    pytest.importorskip("link_header")
+    result = run(FakeContext(content(b"hello", content_format=0)), "coap://host", "--discover")
+    assert (result.code, result.out) == (1, b"")
+    assert "text/plain" in result.err
+    result = run(FakeContext(Message(code=NOT_FOUND)), "coap://host", "--discover")
+    assert (result.code, result.out, result.err) == (4, b"", "4.04 Not Found\n")
+
+
+def test_lists_need_a_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    context = FakeContext()
+    result = run(context, "coap://host", "--discover")
+    assert (result.code, context.requests) == (2, [])
+    assert "aiocoap[linkheader]" in result.err
+
+
+# Pings
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_PING_INTERVAL", 0.0)
+
+
+def test_a_ping(run: Run) -> None:
+    context = FakeContext()
+    context.pongs = [0.0125]
+    result = run(context, "--ping", "coap://host/a")
+    assert (result.code, result.out) == (0, b"pong from coap://host/a: 12.5 ms\n")
+    assert context.pinged == ["coap://host/a"]
+    assert context.requests == []
+
+
+def test_several_pings(run: Run, no_pause: None) -> None:
+    context = FakeContext()
+    context.pongs = [0.001, error.RequestTimedOut(), 0.003]
+    result = run(context, "--ping", "coap://host", "--count", "3")
+    assert (result.code, result.out.splitlines()) == (
+        0,
+        [
+            b"pong from coap://host: 1 ms",
+            b"pong from coap://host: 3 ms",
+            b"3 pings, 2 pongs, 1/2/3 ms (min/mean/max)",
+        ],
+    )
+    assert len(result.lines) == 1
+    assert "no answer" in result.err
+
+
+def test_pings_that_are_lost(run: Run, no_pause: None) -> None:
+    context = FakeContext()
+    context.pongs = [error.RequestTimedOut(), error.NetworkError("gone")]
+    result = run(context, "--ping", "coap://host", "--count", "2")
+    assert (result.code, result.out, len(result.lines)) == (3, b"", 2)
+
+
+def test_pings_as_json(run: Run, no_pause: None) -> None:
+    context = FakeContext()
+    context.pongs = [error.RequestTimedOut(), 0.5]
+    result = run(context, "--ping", "coap://host", "--count", "2", "--json")
+    lost, pong = read_all(result.out)
+    assert (lost["type"], lost["exit_code"]) == ("error", 3)
+    assert (pong["type"], pong["round_trip_time"]) == ("pong", 0.5)
+    assert (result.code, result.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "text"),
+    [
+        (error.ResolutionError("no address for 'host'"), 3, "no address"),
+        (error.ConToMulticast(), 2, "a group can not be pinged"),
+        (error.NoRequestInterface("no transport"), 2, "no transport"),
+    ],
+)
+def test_who_can_not_be_pinged(run: Run, problem: Exception, code: int, text: str) -> None:
+    context = FakeContext()
+    context.pongs = [problem]
+    result = run(context, "--ping", "coap://host", "--count", "2")
+    assert (result.code, result.out, len(result.lines)) == (code, b"", 1)
+    assert text in result.err
+
+
+def test_bad_uris_are_not_pinged(run: Run) -> None:
+    context = FakeContext()
+    result = run(context, "--ping", "host/path")
+    assert (result.code, result.out, len(result.lines)) == (2, b"", 1)
+    assert "host/path" in result.err
+    assert context.pinged == []
+
+
 # Logging
 
 
@@ -494,6 +814,16 @@ def test_ctrl_c(context: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(client, "_run", interrupted)
     assert exit_of("coap://host/") == 130
+
+
+def test_such_troubles_are_json_where_everything_is(
+    context: FakeContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for context.answer, code in ((ValueError("'x'"), 2), (error.NetworkError("no"), 3)):
+        assert exit_of("coap://host/", "--json") == code
+        out, err = capsys.readouterr()
+        assert [told["exit_code"] for told in read_all(out.encode())] == [code]
+        assert err == ""
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,15 @@ import cbor2
 import pytest
 
 from aiocoap import error
-from aiocoap.cli._present import Exit, Style, exit_code, exit_code_of_error, present
+from aiocoap.cli._present import (
+    Exit,
+    Style,
+    exit_code,
+    exit_code_of_error,
+    present,
+    present_error,
+    present_pong,
+)
 from aiocoap.message import Message
 from aiocoap.numbers.codes import (
     BAD_REQUEST,
@@ -24,6 +32,7 @@ from aiocoap.numbers.codes import (
     Code,
 )
 from aiocoap.util.cli import UsageError
+from tests.tools.client_output import read_all
 
 RAW = Style()
 TERMINAL = Style(terminal=True)
@@ -159,6 +168,60 @@ def test_problem_details_are_readable() -> None:
     ]
 
 
+# Code and options before the payload
+
+
+def test_code_and_options_before_the_payload() -> None:
+    message = response(
+        b"[1]", content_format=50, etags=(b"\x01", b"\x02"), location_path=("\x1b[2J",)
+    )
+    header = (
+        b"2.05 Content\nETag: 0x01\nETag: 0x02\nLocation-Path: \\u001b[2J\n"
+        b"Content-Format: 50 (application/json)\n\n"
+    )
+    assert present(message, Style(include=True)) == (header + b"[1]", [])
+    pretty = present(message, Style(include=True, pretty=True, terminal=True))
+    assert pretty == (header + b"[\n  1\n]\n", [])
+    assert present(message, Style(include=True, quiet=True)).out == header + b"[1]"
+    assert present(message, Style(include=True), observed=True).out == header + b"[1]\n"
+
+
+def test_errors_have_code_and_options_too() -> None:
+    message = response(b"no", NOT_FOUND, max_age=5)
+    assert present(message, Style(include=True)) == (b"4.04 Not Found\nMax-Age: 5\n\nno", [])
+
+
+def test_nothing_but_code_and_options() -> None:
+    message = response(code=VALID, if_none_match=True)
+    assert present(message, Style(include=True)) == (b"2.03 Valid\nIf-None-Match:\n\n", [])
+
+
+# JSON
+
+
+def test_everything_is_json_if_asked_for() -> None:
+    style = Style(json=True, quiet=True)
+    told = read_all(present(response(b"x"), style, seconds=0.5).out)
+    assert [(one["type"], one["round_trip_time"]) for one in told] == [("response", 0.5)]
+    (told_again,) = read_all(present(response(b"x"), style, is_notification=True).out)
+    assert told_again["type"] == "notification"
+    (failed,) = read_all(present(response(b"x", NOT_FOUND), style).out)
+    assert failed["code"] == "4.04"
+    out, notes = present_error("no\nanswer", Exit.NO_ANSWER, style)
+    assert (read_all(out), notes) == (
+        [{"type": "error", "error": "no\nanswer", "exit_code": 3}],
+        [],
+    )
+    (pong,) = read_all(present_pong("coap://host", 0.5, style).out)
+    assert pong["round_trip_time"] == 0.5
+
+
+def test_errors_and_pongs_for_people() -> None:
+    assert present_error("no\nanswer", Exit.OTHER, RAW) == (b"", ["aiocoap-client: no\\nanswer"])
+    shown = present_pong("coap://host\x1b", 0.0012345, RAW)
+    assert shown == (b"pong from coap://host\\u001b: 1.23 ms\n", [])
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [(69, 0), (64, 0), (132, 4), (150, 4), (160, 5), (97, 1), (95, 0), (191, 5)],
@@ -203,6 +266,11 @@ def test_styles_as_asked_for() -> None:
     assert style(True, color=False, pretty_print=False) == Style(terminal=True)
     assert style(False, quiet=1).quiet
     assert not style(False, quiet=1, verbose=1).quiet
+
+
+def test_styles_of_json_and_of_headers() -> None:
+    assert style(True, json=True) == Style(pretty=True, terminal=True, json=True)
+    assert style(False, include=True) == Style(include=True)
 
 
 def test_terminals_without_colours() -> None:

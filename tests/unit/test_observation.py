@@ -1,4 +1,4 @@
-"""The order of notifications."""
+"""The order of notifications, and what keeps an observation going."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import pytest
 
 from aiocoap.message import Message
 from aiocoap.numbers.codes import CONTENT, NOT_FOUND, VALID, Code
-from aiocoap.sansio.observation import Counter, Ordering, is_newer, is_notification
+from aiocoap.sansio.observation import (
+    Counter,
+    Freshness,
+    Ordering,
+    Representations,
+    Upkeep,
+    is_newer,
+    is_notification,
+)
 
 
 @pytest.mark.parametrize(
@@ -94,3 +102,172 @@ def test_counter_does_not_outrun_256_seconds() -> None:
     assert counter.next(255.0) == 2
     assert counter.next(255.9) == 2, "a client takes it for a duplicate"
     assert counter.next(256.0) == 3
+
+
+def test_after_a_new_registration_any_number_is_the_first() -> None:
+    ordering = Ordering()
+    assert ordering.feed(1000, 0.0)
+    ordering.renew()
+    assert ordering.feed(3, 1.0)
+    assert not ordering.feed(2, 2.0)
+    assert ordering.feed(4, 3.0)
+
+
+# Freshness
+
+NEVER = float("inf")
+
+
+def upkeep(number: float = 0.5, retries: int = 3) -> Upkeep:
+    return Upkeep(lambda: number, retries)
+
+
+def test_a_notification_is_worth_something_for_max_age() -> None:
+    life = upkeep()
+    assert (life.state, life.wake) == (Freshness.REGISTERING, NEVER)
+    life.refresh(15, 100.0)
+    assert (life.state, life.wake) == (Freshness.FRESH, 115.0)
+    life.refresh(None, 110.0)
+    assert life.wake == 170.0
+    assert not life.tick(115.0), "it was put off"
+    assert life.state is Freshness.FRESH
+    assert not life.tick(170.0)
+    assert life.state is Freshness.STALE
+
+
+@pytest.mark.parametrize(("number", "pause"), [(0.0, 5.0), (0.5, 10.0), (1.0, 15.0)])
+def test_it_is_time_to_register_a_little_later(number: float, pause: float) -> None:
+    life = upkeep(number)
+    life.refresh(0, 100.0)
+    assert not life.tick(100.0)
+    assert life.wake == 100.0 + pause
+    assert life.tick(life.wake)
+    assert life.wake == NEVER, "until that has an outcome"
+    assert life.state is Freshness.STALE
+    life.refresh(10, 130.0)
+    assert (life.state, life.wake) == (Freshness.FRESH, 140.0)
+
+
+def test_pauses_double_and_then_it_is_over() -> None:
+    life = upkeep(retries=3)
+    life.refresh(15, 100.0)
+    assert [life.fail() for _ in range(3)] == [10.0, 20.0, 40.0]
+    assert life.state is Freshness.STALE
+    assert life.fail() is None
+    assert (life.state, life.wake) == (Freshness.OVER, NEVER)
+
+
+def test_success_forgives_failures() -> None:
+    life = upkeep(retries=2)
+    assert (life.fail(), life.fail()) == (10.0, 20.0)
+    life.refresh(15, 100.0)
+    assert (life.fail(), life.fail(), life.fail()) == (10.0, 20.0, None)
+
+
+def test_states_are_texts() -> None:
+    assert [f"{state}" for state in Freshness] == ["registering", "fresh", "stale", "over"]
+    assert Freshness.FRESH == "fresh"
+
+
+# What is known
+
+
+def content(payload: bytes, etag: bytes | None = None, **options: object) -> Message:
+    return Message(**{"code": CONTENT, "payload": payload, "etag": etag, **options})  # type: ignore[arg-type]
+
+
+def valid(etag: bytes | None, **options: object) -> Message:
+    return Message(code=VALID, etag=etag, **options)
+
+
+def test_what_comes_is_news() -> None:
+    known = Representations([])
+    assert known.announce() == []
+    for response in (content(b"1"), content(b"1"), content(b"2"), Message(code=NOT_FOUND)):
+        assert known.take(response) is response
+
+
+def test_an_answer_that_is_known_is_none() -> None:
+    known = Representations([])
+    first = content(b"1", content_format=0)
+    assert known.take(first, is_answer=True) is first
+    assert known.take(content(b"1", content_format=0, max_age=5), is_answer=True) is None
+    for other in (
+        content(b"2", content_format=0),
+        content(b"2", content_format=50),
+        Message(code=NOT_FOUND, payload=b"2", content_format=50),
+    ):
+        assert known.take(other, is_answer=True) is other
+
+
+def test_what_is_still_valid_is_no_news() -> None:
+    known = Representations([])
+    known.take(content(b"1", b"a"))
+    assert known.announce() == [b"a"]
+    assert known.take(valid(b"a"), is_answer=True) is None
+    assert known.take(valid(b"a")) is None
+    assert known.announce() == [b"a"]
+
+
+def test_what_is_valid_again_is_news() -> None:
+    known = Representations([])
+    known.take(content(b"1", b"a", content_format=50, max_age=10))
+    known.announce()
+    known.take(content(b"2", b"b", content_format=50))
+    again = known.take(valid(b"a", max_age=20, observe=7))
+    assert again is not None
+    assert (again.code, again.payload, again.opt.etag) == (CONTENT, b"1", b"a")
+    assert (again.opt.content_format, again.opt.max_age, again.opt.observe) == (50, 20, 7)
+    assert known.take(valid(b"a")) is None
+    assert known.announce() == [b"a"]
+
+
+def test_a_format_in_the_confirmation_counts() -> None:
+    known = Representations([])
+    known.take(content(b"1", b"a", content_format=50))
+    known.announce()
+    known.take(content(b"2"))
+    again = known.take(valid(b"a", content_format=60))
+    assert again is not None
+    assert again.opt.content_format == 60
+
+
+def test_only_what_was_announced_is_kept() -> None:
+    known = Representations([])
+    known.take(content(b"1", b"a"))
+    known.announce()
+    known.take(content(b"2", b"b"))
+    assert known.announce() == [b"b"]
+    stranger = valid(b"a")
+    assert known.take(stranger) is stranger, "it was not to be sent"
+    assert known.announce() == [], "nothing is known any more"
+
+
+@pytest.mark.parametrize("etag", [b"?", None])
+def test_a_confirmation_that_means_nothing_is_passed_on(etag: bytes | None) -> None:
+    known = Representations([])
+    known.take(content(b"1", b"a"))
+    known.announce()
+    known.take(content(b"2"))
+    stranger = valid(etag)
+    assert known.take(stranger) is stranger
+
+
+def test_a_confirmation_of_nothing_is_passed_on() -> None:
+    stranger = valid(b"a")
+    assert Representations([]).take(stranger) is stranger
+
+
+def test_what_the_application_keeps_is_its_own_business() -> None:
+    known = Representations([b"x"])
+    assert known.announce() == [b"x"]
+    first = valid(b"x")
+    assert known.take(first) is first
+    second = valid(b"x")
+    assert known.take(second) is second, "a notification is one"
+    assert known.announce() == [b"x"]
+    assert known.take(valid(b"x"), is_answer=True) is None
+    known.take(content(b"2", b"b"))
+    assert known.announce() == [b"x", b"b"]
+    third = valid(b"x")
+    assert known.take(third, is_answer=True) is third

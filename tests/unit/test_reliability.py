@@ -1034,3 +1034,388 @@ def test_a_notification_takes_the_place_of_one_that_waits_for_its_leisure() -> N
     assert len(bench.outbox()) == 1
     assert bench.after(10) == []
     bench.rest()
+
+
+# Notifications (RFC 7641 section 4.5)
+
+
+class Observer:
+    """What is sent to one observer."""
+
+    def __init__(self, bench: Bench, mtype: Type | None = CON, remote: Address = THERE) -> None:
+        self.bench = bench
+        self.request = Message(mtype=mtype, code=GET)
+        self.remote = remote
+        self.out: Outgoing | None = None
+        self.latest: Message | None = None
+
+    def notify(self, payload: bytes, monitor: Any = "monitor", **kwargs: Any) -> Message:
+        message = Message(**{"code": CONTENT, "payload": payload, **kwargs})
+        message.remote, message.request, message.token = self.remote, self.request, b"o"
+        self.out = self.bench.heart.notify(message, monitor, self.bench.now, self.out)
+        self.latest = message
+        return message
+
+    def sent(self) -> Message:
+        """Take the one message that is to be sent."""
+        (message,) = self.bench.outbox()
+        return message
+
+    def hear(self, mtype: Type, mid: int | None) -> tuple[Verdict, Any]:
+        assert mid is not None
+        return self.bench.hear(mtype, EMPTY, mid, remote=self.remote)
+
+
+def test_notifications_are_as_the_request_was() -> None:
+    for mtype in (CON, NON):
+        bench = Bench()
+        observer = Observer(bench, mtype)
+        message = observer.notify(b"1")
+        assert (observer.sent().mtype, message.mtype) == (mtype, mtype)
+        observer.notify(b"2", mtype=CON)
+        if mtype is NON:
+            assert observer.sent().mtype is CON
+        bench.heart.cancel(observer.out, bench.now)  # type: ignore[arg-type]
+        bench.rest()
+
+
+def test_acknowledged_notifications_follow_each_other() -> None:
+    bench = Bench()
+    observer = Observer(bench)
+    first = observer.notify(b"1")
+    one = observer.out
+    assert observer.hear(ACK, observer.sent().mid) == IGNORED
+    bench.after(1000)
+    assert bench.heart.is_idle(), "not even the endpoint is known any more"
+    second = observer.notify(b"2")
+    assert observer.out is one, "there is one handle for all"
+    assert second.mid != first.mid or bench.chance == 0.5
+    assert observer.sent().payload == b"2"
+    assert observer.hear(ACK, second.mid) == IGNORED
+    assert bench.after(100) == []
+    bench.rest()
+
+
+def test_the_newest_waits_for_an_acknowledgement() -> None:
+    bench = Bench()
+    observer = Observer(bench)
+    first = observer.notify(b"1")
+    bench.outbox()
+    second, third = observer.notify(b"2"), observer.notify(b"3")
+    assert bench.outbox() == [], "one is out"
+    assert second.mid is None
+    assert observer.out is not None
+    assert observer.out.state is State.SUPERSEDED
+    assert observer.hear(ACK, first.mid) == IGNORED
+    sent = observer.sent()
+    assert (sent.payload, sent.mtype, sent.mid) == (b"3", CON, third.mid)
+    # With the parameters of a new message.
+    [(when, again)] = bench.after(2.6)
+    assert (when, again.mid) == (pytest.approx(1002.5), sent.mid)
+    assert observer.hear(ACK, sent.mid) == IGNORED
+    bench.rest()
+
+
+def test_the_newest_takes_the_place_of_a_retransmission() -> None:
+    bench = Bench()
+    observer = Observer(bench)
+    first = observer.notify(b"1")
+    bench.outbox()
+    bench.after(1.0)
+    second = observer.notify(b"2")
+    [(when, sent)] = bench.after(2.0)
+    assert when == pytest.approx(1002.5), "the timing is that of the first"
+    assert (sent.payload, sent.mid) == (b"2", second.mid)
+    assert second.mid != first.mid, "it is another message"
+    bench.after(1.0)
+    third = observer.notify(b"3")
+    rest = bench.after(200.0)
+    # Attempts count on: it is the third of five, and doubled timeouts go on, too.
+    assert [when for when, _ in rest] == pytest.approx([1007.5, 1017.5, 1037.5])
+    assert {message.mid for _, message in rest} == {third.mid}
+    assert {message.payload for _, message in rest} == {b"3"}
+    assert bench.silent == [THERE], "who never answers is gone after the last attempt"
+    assert observer.out is not None
+    assert observer.out.state is State.DONE
+    bench.rest()
+
+
+def test_what_changes_all_the_time_is_not_tried_forever() -> None:
+    bench = Bench()
+    observer = Observer(bench)
+    observer.notify(b"0")
+    bench.outbox()
+    sent = []
+    for number in range(1, 120):
+        sent += bench.after(1.0)
+        if bench.silent:
+            break
+        observer.notify(b"%d" % number)
+    assert bench.silent == [THERE]
+    assert bench.now == pytest.approx(1077.5, abs=1.0)
+    assert len(sent) == 4
+    assert len({message.mid for _, message in sent}) == 4
+    bench.rest()
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_reset_of_any_notification_ends_the_observation(which: int) -> None:
+    bench = Bench()
+    observer = Observer(bench)
+    sent = [observer.notify(b"1")]
+    bench.outbox()
+    for number in (b"2", b"3"):
+        sent.append(observer.notify(number))
+        assert len(bench.after(6.0)) == 1
+    observer.notify(b"4")
+    assert observer.hear(RST, sent[which].mid) == (Verdict.RESET, "monitor")
+    assert observer.hear(RST, sent[which].mid) == IGNORED
+    assert bench.outbox() == []
+    bench.rest()
+
+
+def test_an_acknowledgement_of_a_former_one_ends_the_doubts() -> None:
+    bench = Bench()
+    observer = Observer(bench)
+    first = observer.notify(b"1")
+    bench.outbox()
+    second = observer.notify(b"2")
+    bench.after(7.0)
+    # The round trip takes longer than the first timeout.
+    assert observer.hear(ACK, first.mid) == IGNORED
+    assert observer.out is not None
+    assert observer.out.state is State.IN_FLIGHT, "it has not got the second one"
+    rest = bench.after(200.0)
+    assert [when for when, _ in rest] == pytest.approx([1009.5, 1014.5, 1024.5, 1044.5])
+    assert {message.mid for _, message in rest} == {second.mid}
+    assert bench.silent == [THERE]
+    assert observer.hear(ACK, first.mid) == IGNORED
+    bench.rest()
+
+
+def test_late_replies_about_what_is_done_are_nothing() -> None:
+    bench = Bench()
+    observer = Observer(bench)
+    first = observer.notify(b"1")
+    bench.outbox()
+    second = observer.notify(b"2")
+    bench.after(3.0)
+    assert observer.hear(ACK, second.mid) == IGNORED
+    assert observer.hear(RST, first.mid) == IGNORED, "the newer word counts"
+    bench.rest()
+
+
+def test_a_queued_notification_is_replaced_in_its_place() -> None:
+    bench = Bench()
+    other = bench.send(POST)
+    bench.outbox()
+    one, two = Observer(bench), Observer(bench)
+    one.notify(b"1")
+    two.notify(b"2")
+    newest = one.notify(b"3")
+    assert bench.outbox() == []
+    bench.cancel(other)
+    assert one.sent().payload == b"3"
+    assert one.hear(ACK, newest.mid) == IGNORED
+    assert two.sent().payload == b"2"
+    bench.cancel(two.out)  # type: ignore[arg-type]
+    bench.rest()
+
+
+def test_a_successor_takes_its_turn() -> None:
+    bench = Bench()
+    one, two = Observer(bench), Observer(bench)
+    first = one.notify(b"1")
+    bench.outbox()
+    two.notify(b"2")
+    one.notify(b"3")
+    one.hear(ACK, first.mid)
+    assert one.sent().payload == b"2"
+    assert two.latest is not None
+    two.hear(ACK, two.latest.mid)
+    assert one.sent().payload == b"3"
+    bench.cancel(one.out)  # type: ignore[arg-type]
+    bench.rest()
+
+
+def test_a_superseded_notification_can_be_cancelled() -> None:
+    bench = Bench()
+    observer = Observer(bench)
+    first = observer.notify(b"1")
+    bench.outbox()
+    observer.notify(b"2")
+    other = bench.send(POST)
+    bench.cancel(observer.out)  # type: ignore[arg-type]
+    assert [message.code for message in bench.outbox()] == [POST], "its place is free"
+    assert observer.hear(ACK, first.mid) == IGNORED
+    bench.cancel(other)
+    bench.rest()
+
+
+def test_an_unreachable_observer_gets_no_successor_either() -> None:
+    bench = Bench()
+    observer = Observer(bench)
+    observer.notify(b"1")
+    bench.outbox()
+    observer.notify(b"2")
+    bench.heart.abandon(THERE, bench.now)
+    assert bench.after(100.0) == []
+    assert observer.out is not None
+    assert observer.out.state is State.DONE
+    bench.rest()
+
+
+def test_non_confirmable_notifications_do_not_wait() -> None:
+    bench = Bench()
+    observer = Observer(bench, NON)
+    sent = [observer.notify(b"%d" % number) for number in range(5)]
+    assert [message.payload for message in bench.outbox()] == [b"0", b"1", b"2", b"3", b"4"]
+    assert len({message.mid for message in sent}) == 5
+    assert observer.hear(ACK, sent[-1].mid) == IGNORED, "nobody acknowledges those"
+    assert observer.hear(ACK, sent[0].mid) == IGNORED
+    # The client rejects what it has heard a round trip ago.
+    assert observer.hear(RST, sent[2].mid) == (Verdict.RESET, "monitor")
+    assert observer.hear(RST, sent[4].mid) == IGNORED
+    bench.rest()
+
+
+def test_what_was_not_confirmable_becomes_so() -> None:
+    bench = Bench()
+    observer = Observer(bench, NON)
+    first = observer.notify(b"1")
+    second = observer.notify(b"2", mtype=CON)
+    assert [message.mtype for message in bench.outbox()] == [NON, CON]
+    third = observer.notify(b"3")
+    assert third.mtype is CON, "as long as one waits to be confirmed"
+    assert observer.hear(ACK, second.mid) == IGNORED
+    assert observer.sent().mid == third.mid
+    assert observer.hear(RST, first.mid) == (Verdict.RESET, "monitor")
+    bench.rest()
+
+
+def test_a_reset_of_what_came_before_a_queued_one() -> None:
+    bench = Bench()
+    other = bench.send(POST)
+    observer = Observer(bench, NON)
+    first = observer.notify(b"1")
+    observer.notify(b"2", mtype=CON)
+    assert [message.mtype for message in bench.outbox()] == [CON, NON]
+    assert observer.hear(ACK, first.mid) == IGNORED
+    assert observer.hear(RST, first.mid) == IGNORED, "it was answered, oddly"
+    third = Observer(bench, NON)
+    first = third.notify(b"1")
+    third.notify(b"2", mtype=CON)
+    assert third.hear(RST, first.mid) == (Verdict.RESET, "monitor")
+    bench.cancel(other)
+    bench.outbox()
+    bench.cancel(observer.out)  # type: ignore[arg-type]
+    bench.rest()
+
+
+def test_nobody_listens_to_the_reset_of_the_last_one() -> None:
+    bench = Bench()
+    observer = Observer(bench, NON)
+    observer.notify(b"1")
+    last = observer.notify(b"2", monitor=None)
+    assert len(bench.outbox()) == 2
+    assert observer.hear(RST, last.mid) == IGNORED
+    bench.rest()
+
+
+def test_a_response_that_waits_for_its_leisure_is_superseded_too() -> None:
+    bench = Bench()
+    observer = Observer(bench, NON)
+    observer.out = bench.send(CONTENT, request=observer.request, delay=3.0)
+    observer.notify(b"2")
+    assert observer.sent().payload == b"2"
+    assert bench.after(10.0) == []
+    bench.rest()
+
+
+def test_the_first_response_is_superseded_too() -> None:
+    bench = Bench()
+    observer = Observer(bench)
+    observer.out = first = bench.send(CONTENT, request=observer.request)
+    mid = observer.sent().mid
+    observer.notify(b"2")
+    assert observer.out is first
+    assert observer.hear(ACK, mid) == IGNORED
+    assert observer.sent().payload == b"2"
+    bench.cancel(first)
+    bench.rest()
+
+
+def test_notifications_that_can_not_be_encoded() -> None:
+    bench = Bench()
+    observer = Observer(bench)
+    bad = Message(code=CONTENT, etag=b"12345678")
+    bad.opt._values[4] = [b"x" * 70000]
+    bad.remote, bad.request = THERE, observer.request
+    with pytest.raises(ValueError, match="too large"):
+        bench.heart.notify(bad, None, bench.now)
+    first = observer.notify(b"1")
+    bench.outbox()
+    with pytest.raises(ValueError, match="too large"):
+        bench.heart.notify(bad, None, bench.now, observer.out)
+    assert bad.mid is None
+    assert observer.out is not None
+    assert observer.out.state is State.IN_FLIGHT
+    assert observer.hear(ACK, first.mid) == IGNORED
+    bench.rest()
+
+
+def test_of_too_many_superseded_ones_the_oldest_goes_unheard() -> None:
+    bench = Bench()
+    bench.heart.max_listening = 2
+    observer = Observer(bench, NON)
+    sent = [observer.notify(b"%d" % number) for number in range(4)]
+    bench.outbox()
+    assert observer.hear(RST, sent[0].mid) == IGNORED
+    assert observer.hear(RST, sent[1].mid) == (Verdict.RESET, "monitor")
+    bench.rest()
+
+
+def test_an_overloaded_observer_is_not_waited_for() -> None:
+    bench = Bench()
+    bench.heart.max_waiting = 1
+    other = bench.send(POST)
+    observer = Observer(bench)
+    observer.notify(b"1")
+    assert [message.mtype for message in bench.outbox()] == [CON, NON]
+    bench.cancel(other)
+    bench.rest()
+
+
+def test_a_process_that_slept_does_not_send_the_successor() -> None:
+    bench = Bench()
+    observer = Observer(bench)
+    observer.notify(b"1")
+    bench.outbox()
+    second = observer.notify(b"2")
+    bench.now += 500.0
+    assert bench.after(0.0) == []
+    assert second.mid is None
+    assert bench.after(10.0) == []
+    assert bench.silent == [THERE]
+    bench.rest()
+
+
+def test_superseded_ones_prove_an_address_as_well() -> None:
+    bench = Bench()
+    observer = Observer(bench)
+    first = observer.notify(b"1")
+    observer.notify(b"2")
+    for mid, expected in ((first.mid, True), (first.mid + 1, False)):  # type: ignore[operator]
+        reply = Message(mtype=ACK, code=EMPTY, mid=mid)
+        reply.remote = THERE
+        assert bench.heart.expects(reply) is expected
+    bench.cancel(observer.out)  # type: ignore[arg-type]
+    bench.rest()
+
+
+def test_a_reply_without_a_message_id_proves_nothing() -> None:
+    bench = Bench()
+    bench.send(POST)
+    reply = Message(mtype=ACK, code=EMPTY)
+    reply.remote = THERE
+    assert not bench.heart.expects(reply)

@@ -405,7 +405,7 @@ async def test_repr() -> None:
     network = Network()
     request = network.ask(observe=0)
     assert "BlockwiseRequest" in repr(request)
-    assert "ClientObservation open" in repr(request)
+    assert "ClientObservation registering" in repr(request)
     respond(await network.next())
     assert "ClientObservation over" in repr(request)
 
@@ -1104,7 +1104,7 @@ async def test_an_observation_that_fails_later() -> None:
     pipe = await network.next()
     observed = Observed(request)
     respond(pipe, observe=1)
-    problem = error.ConRetransmitsExceeded()
+    problem = error.LibraryShutdown()
     pipe.add_exception(problem)
     assert observed.errors == [problem]
     assert (await request.response).opt.observe == 1
@@ -1170,6 +1170,8 @@ async def test_dropping_the_observation_ends_it() -> None:
     await network.rest()
     assert pipe.phase is Phase.OPEN
     del request
+    farewell = await network.next()
+    assert farewell.request.opt.observe == 1
     assert pipe.phase is Phase.ENDED
 
 
@@ -1591,6 +1593,7 @@ async def test_dropping_an_observation_in_the_midst_of_blocks() -> None:
     respond(pipe, observe=2, payload=bytes(64), block2=(0, True, 2))
     await network.next()
     del request
+    respond(await network.next())
     await network.rest()
     assert network.is_idle
 
@@ -1791,6 +1794,7 @@ async def test_observing_with_a_large_request() -> None:
     assert observed.responses == [early, late]
     observed.observation.cancel()
     assert pipe.phase is Phase.ENDED
+    # The server would have to be sent all of it once more to be told.
     await network.rest()
     assert network.is_idle
 

@@ -837,18 +837,20 @@ class TestWithLinkHeader:
             await thing.render(get("/.well-known/core?everything"))
 
     @pytest.mark.parametrize(
-        ("path", "is_group", "silent"),
+        ("path", "impl_info", "is_group", "silent"),
         [
-            ("?rt=x", True, True),
-            ("?rt=x", False, False),
-            ("", True, False),
-            ("?rel=impl-info", True, False),
+            ("?rt=x", "urn:x", True, True),
+            ("?rt=x", "urn:x", False, False),
+            ("", "urn:x", True, False),
+            ("?rel=impl-info", "urn:x", True, False),
+            ("", None, True, True),
+            ("", None, False, False),
         ],
     )
     async def test_a_group_does_not_say_that_it_has_nothing(
-        self, path: str, is_group: bool, silent: bool, linkformat: Any
+        self, path: str, impl_info: str | None, is_group: bool, silent: bool, linkformat: Any
     ) -> None:
-        thing = WKCResource(linkformat.LinkFormat, impl_info="urn:x")
+        thing = WKCResource(linkformat.LinkFormat, impl_info=impl_info)
         request = get("/.well-known/core" + path)
         request.remote = Group(is_group)
         response = await thing.render(request)

@@ -898,12 +898,82 @@ def test_no_response_to_a_failure(caplog: pytest.LogCaptureFixture) -> None:
         (says(Message(code=NOT_FOUND)), EMPTY),
         (raises(error.Forbidden()), EMPTY),
         (Site(), EMPTY),
+        (None, EMPTY),
         (says(Message(code=CONTENT, no_response=2)), EMPTY),
     ],
 )
-def test_errors_are_no_answers_to_groups(resource: Resource, code: Code) -> None:
+def test_errors_are_no_answers_to_groups(resource: Resource | None, code: Code) -> None:
     with House(resource) as house:
         assert house.ask(group="[ff02::fd]").response.code == code
+
+
+@pytest.mark.parametrize(
+    ("multicast", "response", "code", "calls"),
+    [
+        (None, CONTENT, CONTENT, 1),
+        (None, NOT_FOUND, EMPTY, 1),
+        (True, CONTENT, CONTENT, 1),
+        (True, NOT_FOUND, NOT_FOUND, 1),
+        (False, CONTENT, EMPTY, 0),
+        (False, NOT_FOUND, EMPTY, 0),
+    ],
+)
+@pytest.mark.parametrize("is_raised", [False, True])
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_resources_choose_what_groups_get(
+    multicast: bool | None,
+    response: Code,
+    code: Code,
+    calls: int,
+    is_raised: bool,
+    is_wrapped: bool,
+) -> None:
+    asked = []
+
+    async def handler(request: Message) -> Message:
+        asked.append(request)
+        if is_raised and not response.is_successful():
+            raise error.NotFound
+        return Message(code=response)
+
+    class Wrapped(Site):
+        """Stands in the way of all requests, and chooses for all of them."""
+
+        async def render(self, request: Message) -> Message:
+            return await super().render(request)
+
+    resource = Calls(handler)
+    resource.multicast = multicast
+    site = Wrapped() if is_wrapped else Site()
+    site.multicast = multicast or None
+    site.add_resource(["a"], resource)
+    with House(site) as house:
+        assert house.ask(GET, "a", group="[ff02::fd]").response.code == code
+        assert len(asked) == calls
+        assert house.ask(GET, "a", no_response=26, group="[ff02::fd]").response.code == EMPTY
+        assert house.ask(GET, "a").response.code == response, "others see no difference"
+
+
+@pytest.mark.parametrize(
+    ("multicast", "code"), [(None, EMPTY), (False, EMPTY), (True, SERVICE_UNAVAILABLE)]
+)
+def test_who_answers_in_its_own_way_has_to_want_groups(multicast: bool | None, code: Code) -> None:
+    class Own(interfaces.Resource):
+        async def render_to_pipe(self, pipe: Pipe) -> None:
+            pipe.add_response(Message(code=SERVICE_UNAVAILABLE), True)
+
+    resource = Own()
+    resource.multicast = multicast
+    with House(resource) as house:
+        assert house.ask(group="[ff02::fd]").response.code == code
+        assert house.ask().response.code == SERVICE_UNAVAILABLE
+
+
+@pytest.mark.parametrize(("group", "code"), [("[ff02::fd]", EMPTY), (None, BAD_REQUEST)])
+def test_blocks_refused_are_no_answers_to_groups(group: str | None, code: Code) -> None:
+    with House(Counted()) as house:
+        response = house.ask(PUT, block1=(0, True, 2), payload=b"short", group=group).response
+        assert response.code == code
 
 
 def test_options_refused_are_no_answers_to_groups() -> None:

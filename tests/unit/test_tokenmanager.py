@@ -673,6 +673,25 @@ def test_a_renewal_keeps_its_token(house: House) -> None:
     assert house.below.sent[-1].token != token
 
 
+def test_notifications_after_the_end_are_refused(house: House) -> None:
+    first = house.request(observe=0)
+    assert house.respond(observe=1)
+    house.stop()
+    farewell = Renewal(first.request.copy(observe=1), house.context.log)
+    farewell.on_event(house.take)
+    house.manager.request(farewell)
+    assert not house.respond(observe=2)
+    assert farewell.phase is Phase.OPEN
+    assert house.respond()
+    assert farewell.phase is Phase.ENDED
+
+
+def test_what_is_no_end_gets_any_response(house: House) -> None:
+    pipe = house.request(observe=1)
+    assert house.respond(observe=2)
+    assert pipe.phase is Phase.ENDED
+
+
 def test_a_renewal_without_a_token_gets_one(house: House) -> None:
     message = Message(code=GET, observe=0)
     message.remote = Remote("server")

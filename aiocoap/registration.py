@@ -1,0 +1,400 @@
+"""The registration of an observation: taken up, kept up and given up.
+
+Here lives :class:`Registration`, what the requester has for a request that asks for notifications.
+
+The room knows no blocks and no transports; when to register again, what is newer and what is
+known already is decided in :mod:`aiocoap.sansio.observation`.
+
+RFC 7641 section 3 (the client's side).
+
+The observation is held weakly, so that one which nobody has an eye on any more ends by itself.
+Whatever ends it from this side, the server is told by a request of its own, which nobody waits
+for: if that is lost, the next notification is rejected (section 3.6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Coroutine
+from contextlib import suppress
+from logging import Logger, LoggerAdapter
+from random import random
+from typing import TYPE_CHECKING, Any
+
+from . import error
+from .address import EndpointAddress
+from .clientobservation import ClientObservation
+from .message import Message
+from .numbers.constants import TransportTuning
+from .numbers.optionnumbers import OptionNumber
+from .pipe import Renewal
+from .sansio.observation import Ordering, Representations, Upkeep, is_notification
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from . import interfaces
+    from .protocol import Context
+
+    _Log = Logger | LoggerAdapter[Any]
+
+    class _Delivery(Protocol):
+        """What takes the responses to the request to the application."""
+
+        request: Message
+        loop: asyncio.AbstractEventLoop
+
+        def fits(self, request: Message) -> bool: ...
+
+        def renew(self, message: Message, interface: interfaces.RequestInterface) -> None: ...
+
+        def fail(self, exception: BaseException | None) -> None: ...
+
+        def drop_observation(self) -> None: ...
+
+
+__all__ = ["Registration"]
+
+_BLOCK1 = int(OptionNumber.BLOCK1)
+
+_NEVER = float("inf")
+
+
+class Registration:
+    """A request with Observe, from its first response on.
+
+    Args:
+        delivery: What it is part of.
+        tuning: Has the parameters.
+        context: What sends the request again; None where nothing does.
+        cuts_blocks: Whether the library makes the blocks that a body is sent in.
+        log: Where to log what callbacks raise.
+
+    Attributes:
+        source: Which member of a group is observed, or the server; None before it is known.
+        is_renewing: Whether the next response answers a new registration.
+        is_registered: Whether the server has us among the observers, as far as is known.
+        token: The token of the registration, as soon as it has been answered.
+    """
+
+    __slots__ = (
+        "_armed",
+        "_context",
+        "_delivery",
+        "_held",
+        "_log",
+        "_observation",
+        "_ordering",
+        "_remote",
+        "_representations",
+        "_task",
+        "_template",
+        "_timer",
+        "_upkeep",
+        "is_registered",
+        "is_renewing",
+        "source",
+        "token",
+    )
+
+    def __init__(
+        self,
+        delivery: _Delivery,
+        tuning: TransportTuning | type[TransportTuning],
+        context: Context | None,
+        cuts_blocks: bool,
+        log: _Log,
+    ) -> None:
+        self._delivery = delivery
+        self._log = log
+        # What is sent again is what was asked for, whatever the application makes of it.
+        self._template = template = delivery.request.copy(mid=None, token=b"")
+        if not cuts_blocks and _BLOCK1 in template.opt:
+            # One of the application's blocks makes no sense for itself.
+            context = None
+        self._context = context
+        # Where it went, found out by name.
+        self._remote: EndpointAddress | None = None
+        self._observation: weakref.ref[ClientObservation] | None = None
+        self._held: ClientObservation | None = None
+        self._ordering = Ordering(tuning.OBSERVATION_RESET_TIME)
+        self._upkeep = Upkeep(random, tuning.OBSERVATION_RETRIES)
+        self._representations = Representations(template.opt.etags)
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed = _NEVER
+        # What waits for the time to register again without a pipe, or for a name.
+        self._task: asyncio.Task[None] | None = None
+        self.source: EndpointAddress | None = None
+        self.is_renewing = False
+        self.is_registered = False
+        self.token = b""
+
+    # The application's end
+
+    def make_observation(self) -> ClientObservation:
+        """Return the observation."""
+        observation = ClientObservation()
+        observation._driver = self
+        observation._log = self._log
+        self._observation = weakref.ref(observation, self._let_go)
+        return observation
+
+    def observer(self) -> ClientObservation | None:
+        """Return the observation, if somebody has an eye on it."""
+        return None if self._observation is None else self._observation()
+
+    def hold(self, observation: ClientObservation) -> None:
+        """Keep the observation going even if nobody else does, as it has callbacks."""
+        self._held = observation
+
+    def drop_observation(self) -> None:
+        """Nobody wants notifications any more."""
+        self._held = self._observation = None
+        self._delivery.drop_observation()
+
+    def _let_go(self, _: object) -> None:
+        """The last reference is gone; that can be at any place in a program, in any thread."""
+        self._observation = None
+        # If the loop is closed, all is over.
+        with suppress(RuntimeError):
+            self._delivery.loop.call_soon_threadsafe(self._delivery.drop_observation)
+
+    # Notifications
+
+    def is_fresh(self, message: Message) -> bool:
+        """Whether a response tells something new (RFC 7641 section 3.4)."""
+        if self.source is None:
+            self.source = message.remote
+        elif self.source != message.remote:
+            return False
+        # Where there are no types, the transport keeps the order (RFC 8323 section 7.1).
+        number = None if message.mtype is None else message.opt.observe
+        return self._ordering.feed(number, self._delivery.loop.time())
+
+    def deliver(self, message: Message, first: Message, is_response: bool) -> bool:
+        """Give a notification to the application.
+
+        Args:
+            message: The whole of it.
+            first: What came by itself, of which it is made.
+            is_response: Whether it is the response to the request.
+
+        Returns:
+            Whether there is still somebody who wants to hear of it.
+        """
+        is_running = is_notification(first)
+        if is_running:
+            self.note(first)
+        else:
+            self.is_registered = False
+        observation = self.observer()
+        if observation is None:
+            return False
+        news = self._representations.take(message, self.is_renewing)
+        self.is_renewing = False
+        if news is not None and not is_response:
+            news.request = self._delivery.request
+            observation.callback(news)
+        if not is_running:
+            observation.error(
+                error.NotObservable() if is_response else error.ObservationCancelled()
+            )
+        return True
+
+    def note(self, notification: Message) -> None:
+        """Take note that the server has us among the observers.
+
+        Args:
+            notification: What it says so by.
+        """
+        self.is_registered = True
+        self.token = notification.token
+        if self._remote is None:
+            self._remote = self._delivery.request.remote
+        self._abandon_task()
+        self._upkeep.refresh(notification.opt.max_age, self._delivery.loop.time())
+        self._follow()
+
+    # Registering again
+
+    def _follow(self) -> None:
+        """Tell the application, and be there at the next deadline."""
+        upkeep, observation = self._upkeep, self.observer()
+        if upkeep.wake < self._armed:
+            self._arm(upkeep.wake)
+        if observation is not None:
+            observation.become(upkeep.state)
+
+    def _arm(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = deadline
+        self._timer = self._delivery.loop.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        """Do what is due; it may have been put off meanwhile."""
+        # A loop may wake its timers early, by its clock's resolution.
+        now = max(self._delivery.loop.time(), self._armed)
+        self._timer, self._armed = None, _NEVER
+        is_due = self._upkeep.tick(now)
+        self._follow()
+        if is_due and self._can_renew():
+            self._renew()
+
+    def _can_renew(self) -> bool:
+        """Whether there is a way to register again; a group's members can not be asked alone."""
+        return (
+            self._context is not None
+            and self.is_registered
+            and self._remote is not None
+            and not self._remote.is_multicast
+        )
+
+    def survives(self, problem: error.Error) -> bool:
+        """Take note of trouble; return whether the observation goes on all the same.
+
+        Args:
+            problem: What happened to the request, or to one for the rest of a body.
+        """
+        if not isinstance(problem, error.NetworkError) or not self._can_renew():
+            return False
+        if self.observer() is None:
+            return False
+        if self._task is not None and self._task is not asyncio.current_task(self._delivery.loop):
+            # It is known, and will be tried.
+            return True
+        return self.retry()
+
+    def retry(self) -> bool:
+        """Register again some time later; return False if that has been tried enough."""
+        pause = self._upkeep.fail()
+        if pause is None:
+            return False
+        self._spawn(self._come_back(pause))
+        self._follow()
+        return True
+
+    def waits(self) -> bool:
+        """Take note that a notification was outdated before it was complete.
+
+        The next one is on its way; it is waited for until the present one is stale, or, if it
+        is that already, until it is time to register again.
+
+        Returns:
+            False if that has been tried enough.
+        """
+        return self._upkeep.wake < _NEVER or self._task is not None or self.retry()
+
+    def _renew(self) -> None:
+        """Register again at once."""
+        assert self._context is not None  # or it could not be renewed
+        message = self._next_message(self._remote)
+        try:
+            interface = self._context.find_remote_and_interface_now(message)
+        except Exception as problem:
+            self._delivery.fail(problem)
+            return
+        if interface is None:
+            self._spawn(self._send(message))
+        else:
+            self._send_now(message, interface)
+
+    async def _come_back(self, pause: float) -> None:
+        """Register again later, even if the server has another address then."""
+        await asyncio.sleep(pause)
+        await self._send(self._next_message(self._template.remote))
+
+    async def _send(self, message: Message) -> None:
+        assert self._context is not None  # or nobody would ask
+        try:
+            interface = await self._context.find_remote_and_interface(message)
+        except Exception as problem:
+            self._delivery.fail(problem)
+        else:
+            self._task = None
+            self._send_now(message, interface)
+
+    def _send_now(self, message: Message, interface: interfaces.RequestInterface) -> None:
+        self._remote = message.remote
+        self.source = None
+        self._ordering.renew()
+        self.is_renewing = True
+        self._delivery.renew(message, interface)
+
+    def _next_message(self, remote: EndpointAddress | None) -> Message:
+        """Return the request once more, with the same token (RFC 7641 section 3.3.1)."""
+        message = self._template.copy(token=self.token, remote=remote)
+        message.opt.etags = self._representations.announce()
+        return message
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        assert self._context is not None  # or nobody would ask
+        self._abandon_task()
+        self._task = task = self._context.spawn(work, "observation")
+        task.add_done_callback(self._task_done)
+
+    def _abandon_task(self) -> None:
+        task, self._task = self._task, None
+        if task is not None and task is not asyncio.current_task(self._delivery.loop):
+            task.cancel()
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        if self._task is task and task.cancelled():
+            # Only the context does that.
+            self._task = None
+            self._delivery.fail(error.LibraryShutdown())
+
+    # The end
+
+    def close(self) -> None:
+        """Stop to work on it, and tell the server if that can be."""
+        self._held = self._observation = None
+        self._abandon_task()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._can_renew():
+            self._deregister()
+        self.is_registered = False
+
+    def _deregister(self) -> None:
+        """Tell the server, without waiting for anything.
+
+        RFC 7641 section 3.6.
+        """
+        context = self._context
+        assert context is not None  # or it could not be told
+        # That it goes with an ETag makes the response a short one.
+        message = self._next_message(self._remote)
+        message.opt.observe = 1
+        try:
+            if not self._delivery.fits(message):
+                # The next notification is rejected.
+                return
+            interface = context.find_remote_and_interface_now(message)
+            if interface is not None:
+                _say(message, interface, self._log)
+            else:
+                context.spawn(_find_and_say(message, context, self._log), "observation")
+        except Exception as problem:
+            self._log.debug("The end of an observation can not be told: %r", problem)
+
+
+def _say(message: Message, interface: interfaces.RequestInterface, log: _Log) -> None:
+    """Send a request whose response is of no interest."""
+    pipe = Renewal(message, log)
+    pipe.on_event(_ignore)
+    interface.request(pipe)
+
+
+async def _find_and_say(message: Message, context: Context, log: _Log) -> None:
+    try:
+        _say(message, await context.find_remote_and_interface(message), log)
+    except Exception as problem:
+        log.debug("The end of an observation can not be told: %r", problem)
+
+
+def _ignore(event: object) -> bool:
+    """Let a response come, that it is not taken for one that nobody asked for."""
+    return False
