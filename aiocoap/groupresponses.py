@@ -19,6 +19,7 @@ import asyncio
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 from . import error
 from .address import EndpointAddress
@@ -130,14 +131,17 @@ class Collector:
 
     Args:
         responses: Where to put them.
-        drop: Called when nobody wants them any more, before they are complete.
+        loop: The event loop.
+        drop: Called when nobody wants them any more, perhaps even after they are complete.
         fail: Called when work on a response was cancelled, which only the context does.
     """
 
     __slots__ = (
+        "_drop",
         "_fail",
         "_finish",
         "_gate",
+        "_loop",
         "_responders",
         "_responses",
         "_tasks",
@@ -147,17 +151,25 @@ class Collector:
     def __init__(
         self,
         responses: Responses,
+        loop: asyncio.AbstractEventLoop,
         drop: Callable[[], None],
         fail: Callable[[BaseException], None],
     ) -> None:
-        responses._drop = drop
-        self._responses = weakref.ref(responses, lambda _: drop())
+        responses._drop = self._drop = drop
+        self._loop = loop
+        self._responses = weakref.ref(responses, self._let_go)
         self.failures = responses.failures
         self._fail = fail
         self._responders: set[EndpointAddress | None] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._gate: asyncio.Semaphore | None = None
         self._finish: Callable[[], None] | None = None
+
+    def _let_go(self, _: object) -> None:
+        """The last reference is gone; that can be at any place in a program, in any thread."""
+        # If the loop is closed, all is over.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._drop)
 
     def admit(self, responder: EndpointAddress | None) -> bool:
         """Return whether an endpoint has not answered before, and take note that it has.

@@ -256,7 +256,7 @@ class _Delivery:
     def collect(self) -> Responses:
         """Have the responses of everybody collected, and return where they are to be had."""
         responses = Responses()
-        self._collector = Collector(responses, self._drop_responses, self.fail)
+        self._collector = Collector(responses, self.loop, self._drop_responses, self.fail)
         return responses
 
     def _drop_responses(self) -> None:
@@ -667,7 +667,10 @@ class _BlockwiseDelivery(_Delivery):
             async with collector.gate:
                 whole = first
                 if is_challenge:
-                    whole = (await self._ask(_with_echo(self.request, first))).answer.result()
+                    again = _with_echo(self.request, first)
+                    # What is observed is for the first to say that answers the group.
+                    again.opt.observe = None
+                    whole = (await self._ask(again)).answer.result()
                 if wants_download(self._whole, whole):
                     whole = await self._fetch(whole)
         except error.LibraryShutdown as problem:

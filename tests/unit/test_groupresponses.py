@@ -36,7 +36,10 @@ class End:
         self.told: list[Any] = []
         self.responses: Responses | None = Responses()
         self.collector = Collector(
-            self.responses, lambda: self.told.append("dropped"), self.told.append
+            self.responses,
+            asyncio.get_running_loop(),
+            lambda: self.told.append("dropped"),
+            self.told.append,
         )
 
     def finish(self) -> None:
@@ -93,14 +96,18 @@ async def test_an_error_is_raised_once_and_after_everything_else() -> None:
         await anext(responses)
 
 
-async def test_waiting_can_be_broken_off_without_loss() -> None:
+@pytest.mark.parametrize("comes_at_the_same_moment", [False, True])
+async def test_waiting_can_be_broken_off_without_loss(comes_at_the_same_moment: bool) -> None:
     responses = Responses()
     task = asyncio.create_task(drain(responses))
     await asyncio.sleep(0)
     task.cancel()
-    responses.add(response("a"))
+    if comes_at_the_same_moment:
+        responses.add(response("a"))
     with pytest.raises(asyncio.CancelledError):
         await task
+    if not comes_at_the_same_moment:
+        responses.add(response("a"))
     responses.end()
     assert await drain(responses) == [b"a"]
 
@@ -171,9 +178,21 @@ async def test_nobody_has_an_eye_on_it_any_more() -> None:
     end = End()
     end.responses = None
     gc.collect()
+    assert end.told == [], "not from wherever it was that the last reference went"
+    await asyncio.sleep(0)
     assert end.told == ["dropped"]
     end.collector.add(response("a"))
     end.collector.end()
+
+
+def test_responses_may_outlive_the_loop() -> None:
+    async def begin() -> End:
+        return End()
+
+    end = asyncio.run(begin())
+    end.responses = None
+    gc.collect()
+    assert end.told == []
 
 
 async def test_failures_are_to_be_seen() -> None:

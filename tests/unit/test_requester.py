@@ -587,9 +587,11 @@ async def test_letting_go_of_the_responses_ends_the_request() -> None:
     assert await anext(responses) is request.response.result()
     del responses
     gc.collect()
+    await asyncio.sleep(0)
     assert pipe.phase is Phase.OPEN
     del request
     gc.collect()
+    await asyncio.sleep(0)
     assert pipe.phase is Phase.ENDED
 
 
@@ -607,6 +609,7 @@ async def test_a_loop_that_is_left_ends_the_request() -> None:
     response = respond(pipe, remote="one", is_last=False)
     assert await task is response
     gc.collect()
+    await asyncio.sleep(0)
     assert pipe.phase is Phase.ENDED
 
 
@@ -791,6 +794,22 @@ async def test_a_member_wants_a_proof_of_our_address() -> None:
     time_is_over(pipe)
     assert sorted(await payloads(request)) == [("one", bytes(100)), ("other", bytes(100))]
     assert responses.failures == {}
+
+
+async def test_a_member_that_wants_a_proof_is_not_observed() -> None:
+    network, request = group(observe=0)
+    responses = request.responses
+    observed = Observed(request)
+    pipe = await network.next()
+    respond(pipe, remote="one", observe=1)
+    respond(pipe, remote="other", code=UNAUTHORIZED, echo=b"e", is_last=False)
+    later = await network.next()
+    assert later.request.opt.observe is None
+    respond(later, remote="other", payload=b"proved")
+    await network.rest()
+    pipe.close_group()
+    assert [response.payload async for response in responses] == [b"", b"proved"]
+    assert observed.errors == []
 
 
 async def test_the_first_member_wants_a_proof_of_our_address() -> None:
