@@ -61,7 +61,7 @@ def get_default_clienttransports(
     """
     if use_env and (named := _named_in("AIOCOAP_CLIENT_TRANSPORT")):
         return named
-    return ["udp6"] if _udp6_works(loop) else ["simple6"]
+    return [*(["udp6"] if _udp6_works(loop) else ["simple6"]), "tcpclient"]
 
 
 def get_default_servertransports(
@@ -77,7 +77,8 @@ def get_default_servertransports(
     if use_env and (named := _named_in("AIOCOAP_SERVER_TRANSPORT")):
         return named
     # Requests go by the first transport that takes them: simple6 is the better client.
-    return ["udp6"] if _udp6_works(loop) else ["simple6", "simplesocketserver"]
+    datagrams = ["udp6"] if _udp6_works(loop) else ["simple6", "simplesocketserver"]
+    return [*datagrams, "tcpserver", "tcpclient"]
 
 
 def has_reuse_port(*, use_env: bool = True) -> bool:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from asyncio import Future
 
     from .credentials import CredentialsMap
+    from .numbers.constants import TransportTuning
 
 __all__ = [
     "EndpointAddress",
@@ -276,6 +277,12 @@ class TokenInterface(ABC):
         """Host and port that requests can be sent to from outside, or None where there is none."""
         return None
 
+    async def release(self) -> None:  # noqa: B027 - most transports have nothing to do
+        """Let the peers know that the end is near, where they can be told.
+
+        What they have asked for before is still answered meanwhile.  RFC 8323 section 5.5.
+        """
+
     @abstractmethod
     async def shutdown(self) -> None:
         """Close for good."""
@@ -295,6 +302,19 @@ class TokenManager(ABC):
     @abstractmethod
     def dispatch_error(self, errno: int | Exception, remote: EndpointAddress) -> None:
         """Take note that nothing will come from an endpoint any more."""
+
+    @abstractmethod
+    def awaits_response(self, remote: EndpointAddress) -> bool:
+        """Whether a request to an endpoint has not been answered yet."""
+
+    @abstractmethod
+    def is_interested_in(self, remote: EndpointAddress) -> bool:
+        """Whether requests or observations, of either side, are open with an endpoint."""
+
+    @property
+    @abstractmethod
+    def transport_tuning(self) -> TransportTuning:
+        """Parameters of transmission."""
 
     @property
     @abstractmethod

@@ -1,12 +1,13 @@
 """The CoAP message, and its way to bytes and back.
 
-Here live :class:`Message`, its codec for unreliable transports, and the URI that a message
-belongs to.
+Here live :class:`Message`, its codec, and the URI that a message belongs to.  (How messages are
+told apart on a stream is a matter of :mod:`aiocoap.sansio.framing`.)
 
 The room knows what a message is; who sends it, when, and what an answer to it does is
 decided above.
 
-RFC 7252 sections 3, 5.6 and 6, RFC 8974 (extended tokens), RFC 8132 section 2 (cache key).
+RFC 7252 sections 3, 5.6 and 6, RFC 8323 section 3.2 (what follows the length of a frame), RFC
+8974 (extended tokens), RFC 8132 section 2 (cache key).
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Direction(IntEnum):
 _INCOMING, _OUTGOING = Direction.INCOMING, Direction.OUTGOING
 
 _pack_header = Struct("!BBH").pack
+_BYTES = tuple([bytes((number,)) for number in range(256)])
 
 
 class Message:
@@ -227,7 +229,7 @@ class Message:
             raise UnparsableMessage(f"version {first >> 6} is not 1")
         length, start = first & 15, 4
         if length > 12:
-            length, start = _extended_token_length(rawdata, length)
+            length, start = _extended_token_length(rawdata, length, 4)
         code = rawdata[1]
         if not code and len(rawdata) > 4:
             raise UnparsableMessage("an empty message has nothing but a header")
@@ -266,12 +268,7 @@ class Message:
             raise TypeError("a message needs a type, a code and a Message ID to be encoded")
         length, extension = len(token), b""
         if length > 12:
-            if length < 269:
-                extension, length = bytes((length - 13,)), 13
-            elif length <= 65804:
-                extension, length = (length - 269).to_bytes(2, "big"), 14
-            else:
-                raise ValueError(f"a token of {length} bytes is too long")
+            length, extension = _token_length_fields(length)
         try:
             parts = [_pack_header(0x40 | mtype << 4 | length, code, mid), extension, token]
         except StructError:
@@ -281,6 +278,78 @@ class Message:
             parts.append(b"\xff")
             parts.append(self.payload)
         return b"".join(parts)
+
+    @classmethod
+    def decode_reliable(
+        cls, rawdata: bytes, start: int, nibble: int, remote: EndpointAddress | None = None
+    ) -> Message:
+        """Read a message from what follows the length in a frame of a reliable transport.
+
+        Args:
+            rawdata: The frame; anything may be in there.
+            start: Where the code is.
+            nibble: The TKL field.
+            remote: Where it came from.
+
+        Returns:
+            An incoming message, which has neither type nor Message ID.  Whether code and options
+            make sense together is not judged.
+
+        Raises:
+            UnparsableMessage: The bytes are no message; nothing else is ever raised.
+
+        RFC 8323 section 3.2, RFC 8974 section 2.1.
+        """
+        if len(rawdata) <= start:
+            raise UnparsableMessage("shorter than a header")
+        code = rawdata[start]
+        start += 1
+        if nibble > 12:
+            length, start = _extended_token_length(rawdata, nibble, start)
+            end = start + length
+        else:
+            end = start + nibble
+        self = cls.__new__(cls)
+        self.token = rawdata[start:end]
+        self.opt = opt = Options()
+        if len(rawdata) > end:
+            self.payload = opt.decode_from(rawdata, end)
+        elif len(rawdata) == end:
+            self.payload = b""
+        else:
+            raise UnparsableMessage("token cut short")
+        self.mtype = self.mid = None
+        self.code = CODES[code]
+        self.remote = remote
+        self.request = None
+        self.direction = _INCOMING
+        self.transport_tuning = None
+        self.response_limit = None
+        self._path_prefix = ()
+        return self
+
+    def encode_reliable(self) -> tuple[int, bytes, bytes]:
+        """Return the parts of a frame of a reliable transport.
+
+        Returns:
+            The TKL field; what follows the length up to the token; options and payload.
+
+        Raises:
+            TypeError: The code is not set.
+            ValueError: A field is out of range.
+
+        RFC 8323 section 3.2, RFC 8974 section 2.1.
+        """
+        code, token = self.code, self.token
+        if code is None:
+            raise TypeError("a message needs a code to be encoded")
+        parts: list[bytes] = []
+        self.opt.encode_to(parts)
+        if self.payload:
+            parts.append(b"\xff")
+            parts.append(self.payload)
+        nibble, extension = _token_length_fields(len(token))
+        return nibble, _BYTES[code] + extension + token, b"".join(parts)
 
     # Keys and URIs
 
@@ -484,7 +553,7 @@ _COPIED_BY_NAME = frozenset(
 )
 
 
-def _extended_token_length(rawdata: bytes, nibble: int) -> tuple[int, int]:
+def _extended_token_length(rawdata: bytes, nibble: int, start: int) -> tuple[int, int]:
     """Return the length of a token of more than 12 bytes, and where it starts.
 
     Raises:
@@ -492,11 +561,28 @@ def _extended_token_length(rawdata: bytes, nibble: int) -> tuple[int, int]:
 
     RFC 8974 section 2.1.
     """
-    if nibble == 13 and len(rawdata) > 4:
-        return rawdata[4] + 13, 5
-    if nibble == 14 and len(rawdata) > 5:
-        return (rawdata[4] << 8 | rawdata[5]) + 269, 6
+    if nibble == 13 and len(rawdata) > start:
+        return rawdata[start] + 13, start + 1
+    if nibble == 14 and len(rawdata) > start + 1:
+        return (rawdata[start] << 8 | rawdata[start + 1]) + 269, start + 2
     raise UnparsableMessage("token length is reserved or cut short")
+
+
+def _token_length_fields(length: int) -> tuple[int, bytes]:
+    """Return the TKL field for a token, and what precedes the token.
+
+    Raises:
+        ValueError: No field can tell the length.
+
+    RFC 8974 section 2.1.
+    """
+    if length < 13:
+        return length, b""
+    if length < 269:
+        return 13, bytes((length - 13,))
+    if length <= 65804:
+        return 14, (length - 269).to_bytes(2, "big")
+    raise ValueError(f"a token of {length} bytes is too long")
 
 
 NoResponse = Sentinel("NoResponse")

@@ -480,6 +480,11 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         return self.context.client_credentials
 
     @property
+    def transport_tuning(self) -> TransportTuning:
+        """Parameters of transmission."""
+        return self.context.transport_tuning
+
+    @property
     def bound_address(self) -> tuple[str, int] | None:
         """Host and port that requests can be sent to from outside, or None where there is none."""
         return self.token_interface.bound_address
@@ -527,6 +532,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             sent.fail(error.LibraryShutdown())
         for _, answer in self._pings:
             self._fail_ping(answer, error.LibraryShutdown())
+        await self.token_interface.release()
         for received in list(self.incoming_requests.values()):
             received.end()
         if self._timer is not None:
@@ -859,6 +865,16 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         pipe.add_response(response, is_last)
         return True
 
+    # Who is of interest
+
+    def awaits_response(self, remote: EndpointAddress) -> bool:
+        """Whether a request to an endpoint has not been answered yet."""
+        return any(not sent.is_answered for sent in self.outgoing_requests.waiting_for(remote))
+
+    def is_interested_in(self, remote: EndpointAddress) -> bool:
+        """Whether requests or observations, of either side, are open with an endpoint."""
+        return remote in self._observers or bool(self.outgoing_requests.waiting_for(remote))
+
     # Trouble
 
     def dispatch_error(self, errno: int | Exception, remote: EndpointAddress) -> None:
@@ -886,7 +902,8 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
                 sent.fail(problem)
             for answer in pings:
                 self._fail_ping(answer, problem)
-        is_final = isinstance(errno, error.TimeoutError)
+        # Nobody comes back by a connection that is closed (RFC 8323 section 7.4).
+        is_final = isinstance(errno, (error.TimeoutError, error.RemoteServerShutdown))
         for received in self._observing(remote):
             if is_final or received.is_lost():
                 received.end()

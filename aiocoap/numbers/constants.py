@@ -107,6 +107,32 @@ class TransportTuning:
     """Largest body in bytes that is put together from blocks, in either direction; a server
     answers more by 4.13.  Not from an RFC."""
 
+    CONNECT_TIMEOUT: float = 30.0
+    """Time that it may take to connect to a server, until its CSM is there.  Not from an RFC, like
+    all that concerns connections."""
+
+    CSM_TIMEOUT: float = 10.0
+    """Time that the other end of a connection has for its first message."""
+
+    MESSAGE_TIMEOUT: float = 60.0
+    """Time in which a message that has begun to come has to be complete, and in which the other
+    end of a connection has to go on to read what it is sent."""
+
+    IDLE_TIMEOUT: float = 300.0
+    """Time after which a connection that was opened for requests, and that nothing is asked for
+    nor observed by, is closed."""
+
+    KEEPALIVE_INTERVAL: float = 0.0
+    """Silence after which the other end of a connection is asked for a sign of life by a Ping,
+    which it has as much time to answer; 0 has nobody asked (RFC 8323 section 5.4)."""
+
+    RELEASE_TIMEOUT: float = 2.0
+    """Time that the other ends have to close their connections when a context is shut down."""
+
+    MAX_MESSAGE_SIZE: int = 64 * 1024 + 128
+    """Largest message in bytes that is taken from a connection, and told the other end by
+    Max-Message-Size; it leaves room for 64 KiB of payload (RFC 8323 section 5.3.1)."""
+
     reliability: bool | None = None
     """True or False to ask for confirmable or non-confirmable; None leaves it to the library."""
 

@@ -5,7 +5,7 @@ Here lives the table that contexts are built from; adding a transport is adding 
 The room knows names and the arguments of factories.  It imports a transport when it is asked for
 only, and knows nothing of what goes over it.
 
-RFC 7252 section 6 (the default port of UDP).
+RFC 7252 section 6 and RFC 8323 section 8 (default ports).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
-__all__ = ["ROWS", "Transport", "check_options", "lookup", "open_transport"]
+__all__ = ["ROWS", "Transport", "bind_for", "check_options", "lookup", "open_transport"]
 
 
 class Transport(NamedTuple):
@@ -33,7 +33,12 @@ class Transport(NamedTuple):
     server: str | None
     """Factory for contexts that answer requests, if it can."""
     server_options: tuple[str, ...] = ()
-    """What that factory takes beyond manager, log and loop, of ``bind`` and ``multicast``."""
+    """What that factory takes beyond manager, log and loop, of ``bind``, ``multicast`` and
+    ``server_context``."""
+    port_offset: int = 0
+    """What is added to the port that all transports of a context are bound to together."""
+    needs: str | None = None
+    """Which of the options a server can not do without."""
 
 
 _ROWS = (
@@ -64,6 +69,24 @@ _ROWS = (
         "create_server",
         ("bind",),
     ),
+    Transport(
+        "tcpserver",
+        "tcp",
+        "TCPServer",
+        "token",
+        None,
+        "create_server",
+        ("bind",),
+    ),
+    # Those that open connections are of use to servers as well.
+    Transport(
+        "tcpclient",
+        "tcp",
+        "TCPClient",
+        "token",
+        "create_client_transport",
+        "create_client_transport",
+    ),
 )
 
 ROWS: dict[str, Transport] = {row.name: row for row in _ROWS}
@@ -83,6 +106,39 @@ def lookup(name: str) -> Transport:
         return ROWS[name]
     except KeyError:
         raise ValueError(f"there is no transport {name!r}; there are {', '.join(ROWS)}") from None
+
+
+def bind_for(
+    row: Transport, bind: tuple[str | None, int | None] | None
+) -> tuple[str | None, int | None] | None:
+    """Return what one transport of a context is bound to, given what all of them are.
+
+    Without a port, each has the default one of its scheme; port 0 leaves the choice to the
+    system, for each of them.  Any other port is that of ``coap`` and ``coap+tcp``, and others are
+    found from there, as the documentation has it: ``coaps+tcp`` one higher, ``coap+ws`` 3000
+    higher, and ``coaps+ws`` 3001 higher.
+
+    >>> bind_for(ROWS["tcpserver"], ("::1", 5683))
+    ('::1', 5683)
+
+    Args:
+        row: The transport.
+        bind: Host and port as the context is given them.
+
+    Raises:
+        ValueError: There is no such port.
+    """
+    if bind is None or isinstance(bind, str) or len(bind) != 2:
+        return bind
+    host, port = bind
+    if not port or not row.port_offset or not isinstance(port, int):
+        return bind
+    if port + row.port_offset > 65535:
+        raise ValueError(
+            f"the transport {row.name!r} would be bound to port {port + row.port_offset}, which "
+            f"there is not; give it one of its own"
+        )
+    return host, port + row.port_offset
 
 
 def check_options(row: Transport, options: Iterable[str], *, is_server: bool) -> None:

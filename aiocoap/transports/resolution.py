@@ -226,8 +226,12 @@ def endpoint_of_literal(host: str, port: int) -> Endpoint | None:
     return Endpoint(family, socket.inet_ntop(family, packed), port, index)
 
 
-def split_destination(hostinfo: str) -> tuple[str, int]:
-    """Split a destination, and fill in the port of CoAP.
+def split_destination(hostinfo: str, default_port: int = COAP_PORT) -> tuple[str, int]:
+    """Split a destination, and fill in the port where it has none.
+
+    Args:
+        hostinfo: Authority of a URI.
+        default_port: The port of the scheme.
 
     Raises:
         ResolutionError: It is not of the form ``host[:port]``.
@@ -238,7 +242,7 @@ def split_destination(hostinfo: str) -> tuple[str, int]:
         raise ResolutionError(f"{hostinfo!r} is no destination: {exc}") from exc
     if not host:
         raise ResolutionError(f"{hostinfo!r} has no host")
-    return host, COAP_PORT if port is None else port
+    return host, default_port if port is None else port
 
 
 async def resolve(

@@ -1,0 +1,795 @@
+"""What connections have in common, whether they are of TCP, TLS or WebSockets.
+
+Here live :class:`RFC8323Remote`, one connection (which is its own peer's address at the same
+time), and :class:`ConnectionPool`, all connections of one transport.
+
+The room knows frames neither of TCP nor of WebSockets, and no requests: messages go on to a
+token manager.  What signaling messages mean is decided in :mod:`aiocoap.sansio.signaling`.
+
+RFC 8323 (what is the same for all its transports).
+
+Bounds
+------
+
+A pool has at most ``MAX_CONNECTIONS`` connections, fewer where the system allows for fewer open
+files; at the bound the connections that were silent for the longest time, and that nobody uses,
+make room.  All together keep at most ``MAX_UNFINISHED`` bytes of messages that are not complete,
+and one peer has at most ``MAX_IN_WORK`` of its requests worked on: what it sends meanwhile is
+not read.  Nor is anything read from a peer that does not read what it is sent; what it observes is
+kept for it in the latest state only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from .._faults import AnonymousHost, NetworkError, RemoteServerShutdown, TimeoutError
+from ..address import EndpointAddress
+from ..interfaces import TokenInterface
+from ..numbers.codes import Code
+from ..sansio.deadlines import Deadlines
+from ..sansio.signaling import Patience, Reaction, Release, Signaling, Verdict, abort_message
+from ..util import hostportjoin
+from ..util.logration import LogRation
+from .resolution import split_destination
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+    from ..interfaces import TokenManager
+    from ..message import Message
+    from ..numbers.constants import TransportTuning
+
+__all__ = ["ConnectionPool", "Origin", "RFC8323Remote"]
+
+MAX_CONNECTIONS = 16_384
+"""Number of connections that a transport has at the same time."""
+
+MAX_UNFINISHED = 64 * 1024 * 1024
+"""Number of bytes that a transport keeps of messages that are not complete."""
+
+MAX_IN_WORK = 256
+"""Number of requests of one peer that are worked on before no more are read."""
+
+MAX_RELEASED = 1024
+"""Number of servers whose wishes on how to connect again are remembered."""
+
+MAX_LOGGED = 20
+"""Number of connections that the log tells the end of in a minute at most."""
+
+_SPARE_FILES = 128
+# What is left of the system's open files for everything but connections.
+
+_EMPTY = Code.EMPTY
+
+
+class Origin(NamedTuple):
+    """What connections of a transport are opened for, and told apart by."""
+
+    host: str
+    """Address or name, lower case, perhaps with a zone."""
+    port: int
+    """1 to 65535."""
+
+
+class RFC8323Remote(EndpointAddress):
+    """One connection, and who is at its other end.
+
+    Two of them are equal only if they are the same connection, as tokens belong to one (RFC 8323
+    section 3.3).
+
+    Attributes:
+        deadline: When the pool looks at the connection the next time.
+        origin: What the connection was opened for; None where the peer opened it.
+        end: Why the connection is not used any more, or None as long as it is.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_is_busy",
+        "_is_stalled",
+        "_local_hostinfo",
+        "_opened",
+        "_pings",
+        "_pool",
+        "_remote_hostinfo",
+        "_waiting",
+        "deadline",
+        "end",
+        "maximum_block_size_exp",
+        "maximum_payload_size",
+        "origin",
+        "patience",
+        "signaling",
+    )
+
+    is_multicast = False
+    is_multicast_locally = False
+    is_global = False
+
+    _pool: ConnectionPool
+    _local_hostinfo: str
+    _remote_hostinfo: str
+
+    def _begin(self, pool: ConnectionPool, origin: Origin | None) -> None:
+        """Set up what all connections have; the names of both ends are set when they are known."""
+        self._pool = pool
+        self.origin = origin
+        self.signaling = Signaling(pool.tuning.MAX_MESSAGE_SIZE)
+        self.patience = Patience(pool.tuning, pool.loop.time())
+        self._note_settings()
+        self.deadline: float | None = None
+        self.end: NetworkError | None = None
+        # Who waits for the peer's CSM.
+        self._opened: asyncio.Future[None] | None = None
+        # Who waits for which Pong.
+        self._pings: dict[bytes, Callable[[], None]] | None = None
+        # Frames that wait until the peer reads again.
+        self._waiting: dict[int, bytes] | None = None
+        # Whether the peer does not read, and whether too many of its requests are in work.
+        self._is_stalled = self._is_busy = False
+
+    # The transport's part
+
+    @abstractmethod
+    def _encode(self, message: Message) -> bytes:
+        """Return the bytes that a message goes on the wire as."""
+
+    @abstractmethod
+    def _send_bytes(self, data: bytes) -> None:
+        """Send what :meth:`_encode` has returned."""
+
+    @abstractmethod
+    def _read_on(self, is_wanted: bool) -> None:
+        """Read from the connection, or leave what comes in the system's buffers."""
+
+    @abstractmethod
+    def _close(self, is_orderly: bool) -> None:
+        """Close the connection, after what has been sent, or without waiting for that."""
+
+    # Names
+
+    @property
+    def scheme(self) -> str:
+        """URI scheme of the connection; it is the same at both ends."""
+        return self._pool.scheme
+
+    @property
+    def hostinfo(self) -> str:
+        """Authority of the peer.
+
+        That of an end which opened the connection works for no new one; see :attr:`uri_base`.
+        """
+        return self._remote_hostinfo
+
+    @property
+    def hostinfo_local(self) -> str:
+        """Authority of the own end; see :attr:`uri_base_local`."""
+        return self._local_hostinfo
+
+    @property
+    def uri_base(self) -> str:
+        """Scheme and authority of the peer.
+
+        Raises:
+            AnonymousHost: The peer opened the connection, and can not be connected to.
+        """
+        if self.origin is None:
+            raise AnonymousHost("the other end of the connection can not be connected to")
+        return f"{self.scheme}://{self._remote_hostinfo}"
+
+    @property
+    def uri_base_local(self) -> str:
+        """Scheme and authority of the own end.
+
+        Raises:
+            AnonymousHost: The connection was opened from this end, which can not be connected to.
+        """
+        if self.origin is not None:
+            raise AnonymousHost("the own end of the connection can not be connected to")
+        return f"{self.scheme}://{self._local_hostinfo}"
+
+    def __repr__(self) -> str:
+        state = "closed" if self.end is not None else repr(self.signaling)
+        return f"<{type(self).__name__} {self.scheme} to {self._remote_hostinfo}, {state}>"
+
+    def _note_settings(self) -> None:
+        """Take over what the peer can take, from its CSM."""
+        self.maximum_block_size_exp = self.signaling.block_size_exponent
+        self.maximum_payload_size = self.signaling.payload_size
+
+    # Messages that come
+
+    def _take(self, message: Message) -> None:
+        """Take in a message."""
+        signaling = self.signaling
+        if signaling.is_open:
+            code = message.code
+            if 0 < code < 32:
+                signaling.begin(message.token)
+                self._pool.tman.process_request(message)
+                if len(signaling.in_work) >= MAX_IN_WORK and not self._is_busy:
+                    self._is_busy = True
+                    self._read_on(False)
+                return
+            if 64 <= code < 192:
+                self._pool.tman.process_response(message)
+                return
+        self._react(signaling.take(message))
+        self._note_settings()
+        if self._opened is not None and signaling.is_open and not self._opened.done():
+            self._opened.set_result(None)
+
+    def _react(self, reaction: Reaction) -> None:
+        """Do what a signaling message asks for."""
+        if reaction.end is not None:
+            self.fail(reaction.end, reaction.reply)
+        elif reaction.reply is not None:
+            self._write(self._encode(reaction.reply))
+        elif reaction.pong is not None and self._pings is not None:
+            pong = self._pings.pop(reaction.pong, None)
+            if pong is not None:
+                pong()
+
+    def _after_reading(self) -> None:
+        """See whether the connection may go, after some messages were taken in."""
+        release = self.signaling.release
+        if release is not None and self.end is None:
+            if self.origin is not None:
+                self._pool.note_release(self, release)
+            self.close_if_released()
+
+    # Messages that go
+
+    def send(self, message: Message) -> Callable[[], None] | None:
+        """Send a request or response.
+
+        Args:
+            message: What the peer is to get; an Empty one stands for a response that is not sent.
+
+        Returns:
+            A function that takes the message back, or None where it has gone.
+
+        Raises:
+            TypeError: The message has no code.
+            ValueError: It can not be encoded, or is larger than what the peer takes.
+        """
+        code = message.code
+        taken_back = None
+        if code != _EMPTY and self.end is None:
+            frame = self._encode(message)
+            if len(frame) > self.signaling.peer_message_size and not _is_small(message):
+                raise ValueError(
+                    f"{len(frame)} bytes are more than the {self.signaling.peer_message_size} "
+                    f"that {self._remote_hostinfo} takes"
+                )
+            taken_back = self._write(frame)
+        if 0 < code < 32:
+            if self.end is not None:
+                # Not from within this call, as the caller is not ready for it.
+                self._pool.loop.call_soon(self._pool.report, self.end, self)
+            return None
+        due = self.signaling.finish(message.token)
+        if due is not None:
+            for pong in due:
+                self._write(self._encode(pong))
+        if self._is_busy and len(self.signaling.in_work) <= MAX_IN_WORK // 2:
+            self._is_busy = False
+            self._read_on(not self._is_stalled)
+        if self.signaling.release is not None:
+            # Not from within this call, as the caller is not ready for it.
+            self._pool.loop.call_soon(self.close_if_released)
+        return taken_back
+
+    def ping(self, pong: Callable[[], None] | None) -> Callable[[], None] | None:
+        """Send a Ping.
+
+        Args:
+            pong: Called when it is answered, if anybody wants to know.
+
+        Returns:
+            A function that has nobody called.
+        """
+        if self.end is not None:
+            self._pool.loop.call_soon(self._pool.report, self.end, self)
+            return None
+        message = self.signaling.ping()
+        self._write(self._encode(message))
+        if pong is None:
+            return None
+        if self._pings is None:
+            self._pings = {}
+        self._pings[message.token] = pong
+        return partial(_take_out, self._pings, message.token)
+
+    def greet(self) -> None:
+        """Send the message that has to be the first."""
+        self._send_bytes(self._encode(self.signaling.greeting()))
+
+    def _write(self, frame: bytes) -> Callable[[], None] | None:
+        """Send bytes, or keep them until the peer reads."""
+        if self.end is not None:
+            return None
+        if not self._is_stalled:
+            self._send_bytes(frame)
+            return None
+        if self._waiting is None:
+            self._waiting = {}
+        waiting = self._waiting
+        self._pool.count += 1
+        key = self._pool.count
+        waiting[key] = frame
+        return partial(_take_out, waiting, key)
+
+    def _stall(self) -> None:
+        """The peer does not read what it is sent."""
+        self._is_stalled = True
+        self.patience.stalled(self._pool.loop.time())
+        self._read_on(False)
+
+    def _flow(self) -> None:
+        """The peer reads again."""
+        self._is_stalled = False
+        self.patience.stalled(None)
+        while self._waiting and not self._is_stalled:
+            self._send_bytes(self._waiting.pop(next(iter(self._waiting))))
+        if not self._is_stalled and not self._is_busy:
+            self._read_on(True)
+
+    # The end
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection is not used any more."""
+        return self.end is not None
+
+    async def opened(self) -> None:
+        """Wait for the peer's CSM.
+
+        Raises:
+            NetworkError: The connection is lost before.
+        """
+        if self.end is not None:
+            raise self.end
+        if not self.signaling.is_open:
+            self._opened = self._pool.loop.create_future()
+            try:
+                await self._opened
+            finally:
+                self._opened = None
+
+    def release(self) -> None:
+        """Have the connection closed, by the peer if it can be."""
+        if self.end is None:
+            self._write(self._encode(self.signaling.farewell()))
+
+    def close_if_released(self) -> None:
+        """Close the connection if the peer wants that, and nothing is left to be done on it."""
+        signaling = self.signaling
+        if self.end is not None or not signaling.is_released:
+            return
+        if not self._pool.tman.awaits_response(self):
+            assert signaling.release is not None  # or it would not be released
+            said = signaling.release.diagnostic
+            self.lose(f"the peer has released the connection{said and f': {said}'}")
+            self._close(True)
+
+    def fail(self, reason: str, last_words: Message | None = None) -> None:
+        """Close the connection because something is wrong.
+
+        Args:
+            reason: What is wrong.
+            last_words: What is to be sent before.
+        """
+        if self.end is not None:
+            return
+        self._pool.log_end(self, reason)
+        if last_words is not None and not self._is_stalled:
+            self._send_bytes(self._encode(last_words))
+        self.lose(reason)
+        self._close(last_words is not None and not self._is_stalled)
+
+    def lose(self, reason: str) -> None:
+        """Take note that nothing goes over the connection any more.
+
+        Args:
+            reason: Why, for those who wait for something.
+        """
+        if self.end is not None:
+            return
+        self.end = RemoteServerShutdown(f"{self._remote_hostinfo}: {reason}")
+        self._waiting = self._pings = None
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_exception(self.end)
+        self._pool.forget(self)
+        self._pool.report(self.end, self)
+
+    def judge(self, now: float) -> None:
+        """Do what is due, and set ``patience.deadline``."""
+        tman = self._pool.tman
+        is_used = bool(self.signaling.in_work) or tman.is_interested_in(self)
+        verdict = self.patience.judge(now, self.signaling.is_open, self.origin is not None, is_used)
+        if verdict is Verdict.PING:
+            self.ping(None)
+        elif verdict is Verdict.IDLE:
+            self.release()
+            self.lose("nobody has used the connection for long")
+            self._close(True)
+        elif verdict is Verdict.GONE:
+            self.fail(self.patience.reason, abort_message(self.patience.reason))
+
+
+def _take_out(table: dict[Any, Any], key: object) -> None:
+    table.pop(key, None)
+
+
+def _is_small(message: Message) -> bool:
+    """Whether a message is what has to be sent in any case, as an answer to a request."""
+    return not message.payload and message.opt.is_empty
+
+
+class ConnectionPool(TokenInterface):
+    """The connections of one transport: those that were opened from here, and those accepted.
+
+    Args:
+        tman: Is told of messages and errors.
+        log: Logger.
+        loop: The running event loop.
+
+    Attributes:
+        tman: As given.
+        log: As given.
+        loop: As given.
+        tuning: The transmission parameters.
+        connections: All connections, the one that was opened first in front.
+        count: Serial number of what waited last.
+    """
+
+    scheme: ClassVar[str]
+    """URI scheme of the connections."""
+
+    default_port: ClassVar[int]
+    """Port that URIs of the scheme without one stand for."""
+
+    def __init__(self, tman: TokenManager, log: Logger, loop: asyncio.AbstractEventLoop) -> None:
+        self.tman = tman
+        self.log = log
+        self.loop = loop
+        self.tuning: TransportTuning = tman.transport_tuning
+        self.connections: dict[RFC8323Remote, None] = {}
+        self.count = 0
+        self._by_origin: dict[Origin, RFC8323Remote] = {}
+        self._connecting: dict[Origin, asyncio.Task[RFC8323Remote]] = {}
+        # What servers want when they are connected to again: where, and from when on.
+        self._wishes: dict[Origin, tuple[tuple[str, ...], float]] = {}
+        self._looks: Deadlines[Any] = Deadlines()
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake = float("inf")
+        self._unfinished = 0
+        self._ends = LogRation(
+            MAX_LOGGED, "More connections end like that; no more are logged in this minute"
+        )
+        self._is_shut_down = False
+        # Who waits for the last connection to go.
+        self._emptied: asyncio.Future[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.scheme}, {len(self.connections)} connection(s)>"
+
+    # The transport's part
+
+    @abstractmethod
+    async def _open(self, origin: Origin, address: Origin) -> RFC8323Remote:
+        """Open a connection.
+
+        Args:
+            origin: What it is opened for.
+            address: Where to connect to; it is another one only if the server wants that.
+
+        Raises:
+            NetworkError: It can not be opened.
+        """
+
+    # Where requests go
+
+    def owns(self, remote: EndpointAddress) -> bool:
+        """Whether an address is a connection of this pool that still goes."""
+        return isinstance(remote, RFC8323Remote) and remote._pool is self and remote.end is None
+
+    def _origin(self, message: Message) -> Origin | None:
+        """Return where a request is to be connected to, or None where that is not for here.
+
+        Raises:
+            ResolutionError: The destination is none.
+            RemoteServerShutdown: It goes to the other end of a connection that is closed.
+        """
+        remote = message.remote
+        if isinstance(remote, RFC8323Remote):
+            if remote._pool is not self:
+                return None
+            if remote.origin is None and remote.end is not None:
+                raise remote.end
+            return remote.origin
+        destination = message.destination()
+        if destination.scheme != self.scheme:
+            return None
+        host, port = split_destination(destination.hostinfo, self.default_port)
+        return Origin(host.lower(), port)
+
+    async def resolve(self, message: Message) -> EndpointAddress | None:
+        """Return the connection that a request goes by, or None where that is not for here.
+
+        Raises:
+            ResolutionError: The name can not be resolved.
+            NetworkError: There is no connection and none can be made.
+        """
+        origin = self._origin(message)
+        if origin is None or not self._can_open():
+            return None
+        present = self._by_origin.get(origin)
+        if present is not None:
+            return present
+        task = self._connecting.get(origin)
+        if task is None:
+            task = self.loop.create_task(self._connect(origin), name=f"connection to {origin.host}")
+            self._connecting[origin] = task
+            task.add_done_callback(partial(self._connected, origin))
+        # Others may be waiting for the same connection.
+        return await asyncio.shield(task)
+
+    def resolve_now(self, message: Message) -> EndpointAddress | None:
+        """Return the connection that a request goes by, if there is one."""
+        origin = self._origin(message)
+        return None if origin is None else self._by_origin.get(origin)
+
+    def _can_open(self) -> bool:
+        """Whether the transport opens connections by itself."""
+        return True
+
+    async def _connect(self, origin: Origin) -> RFC8323Remote:
+        """Open a connection, and wait until the peer has said what it can do.
+
+        Raises:
+            NetworkError: There is none.
+        """
+        addresses, not_before = self._wishes.get(origin, ((), 0.0))
+        wait = not_before - self.loop.time()
+        if wait > 0 and not addresses:
+            raise NetworkError(
+                f"{origin.host} has asked not to be connected to for another {wait:.0f} seconds"
+            )
+        if wait <= 0:
+            self._wishes.pop(origin, None)
+        timeout = self.tuning.CONNECT_TIMEOUT
+        connection: RFC8323Remote | None = None
+        try:
+            async with asyncio.timeout(timeout):
+                connection = await self._open_any(origin, addresses)
+                await connection.opened()
+        except BaseException as problem:
+            if connection is not None:
+                connection.lose("it could not be set up")
+                connection._close(False)
+            if isinstance(problem, asyncio.TimeoutError):
+                hostinfo = hostportjoin(*origin)
+                raise TimeoutError(f"no connection to {hostinfo} within {timeout:g} s") from problem
+            raise
+        self._by_origin[origin] = connection
+        return connection
+
+    async def _open_any(self, origin: Origin, addresses: tuple[str, ...]) -> RFC8323Remote:
+        """Open a connection to the first of the alternative addresses that takes it, or directly.
+
+        RFC 8323 sections 5.5 and 10.1: whoever is there has to prove to be the origin.
+        """
+        for text in addresses:
+            try:
+                return await self._open(origin, Origin(*split_destination(text, self.default_port)))
+            except NetworkError as problem:
+                self.log.debug("The alternative address %s does not work: %s", text, problem)
+        return await self._open(origin, origin)
+
+    def _connected(self, origin: Origin, task: asyncio.Task[RFC8323Remote]) -> None:
+        """Take note that connecting is over; it is no matter if nobody waits any more."""
+        del self._connecting[origin]
+        if not task.cancelled():
+            task.exception()
+
+    # What connections tell
+
+    def add(self, connection: RFC8323Remote) -> bool:
+        """Take in a new connection.
+
+        Args:
+            connection: Its CSM goes out now.
+
+        Returns:
+            Whether there is room for it.
+        """
+        if self._is_shut_down or not self._make_room():
+            return False
+        self.connections[connection] = None
+        deadline = connection.patience.deadline
+        assert deadline is not None  # it is new
+        self._looks.add(connection, deadline)
+        self._arm(deadline)
+        connection.greet()
+        return True
+
+    def _make_room(self) -> bool:
+        """Release connections that nobody uses, if there are too many."""
+        if len(self.connections) < _connection_limit():
+            return True
+        idle = [
+            connection
+            for connection in self.connections
+            if not connection.signaling.in_work and not self.tman.is_interested_in(connection)
+        ]
+        idle.sort(key=lambda connection: connection.patience.last_received)
+        # Many at once, as looking for them takes time.
+        for connection in idle[: 1 + len(idle) // 16]:
+            connection.release()
+            connection.lose("there are too many connections")
+            connection._close(False)
+        return bool(idle)
+
+    def account(self, difference: int) -> bool:
+        """Take note of bytes of messages that are not complete.
+
+        Args:
+            difference: By how many there are more than before.
+
+        Returns:
+            False if there are too many now.
+        """
+        self._unfinished += difference
+        return difference <= 0 or self._unfinished <= MAX_UNFINISHED
+
+    def note_release(self, connection: RFC8323Remote, release: Release) -> None:
+        """Take note that a server does not want to be asked by a connection any more.
+
+        Args:
+            connection: Which one.
+            release: What it says.
+
+        RFC 8323 section 5.5.
+        """
+        origin = connection.origin
+        if origin is None or self._by_origin.get(origin) is not connection:
+            return
+        del self._by_origin[origin]
+        if release.alternatives or release.hold_off:
+            while len(self._wishes) >= MAX_RELEASED:
+                del self._wishes[next(iter(self._wishes))]
+            until = self.loop.time() + release.hold_off
+            self._wishes[origin] = (release.alternatives, until)
+
+    def log_end(self, connection: RFC8323Remote, reason: str) -> None:
+        """Tell that a connection went wrong, unless strangers make that happen all the time."""
+        self._ends.log(self.loop.time(), self.log.info, "Closing %r: %s", connection, reason)
+
+    def report(self, problem: NetworkError, connection: RFC8323Remote) -> None:
+        """Tell the token manager that nothing comes over a connection any more."""
+        self.tman.dispatch_error(problem, connection)
+
+    def forget(self, connection: RFC8323Remote) -> None:
+        """Take a connection out of all tables."""
+        self.connections.pop(connection, None)
+        self._looks.discard(connection)
+        origin = connection.origin
+        if origin is not None and self._by_origin.get(origin) is connection:
+            del self._by_origin[origin]
+        if not self.connections and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    # Time
+
+    def _arm(self, deadline: float) -> None:
+        """Set the one timer, if it would come too late."""
+        if deadline >= self._wake:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake = deadline
+        self._timer = self.loop.call_at(deadline, self._look)
+
+    def _look(self) -> None:
+        """Look at the connections that it is time to look at."""
+        # A loop may wake its timers early, by its clock's resolution.
+        now = max(self._wake, self.loop.time())
+        self._timer, self._wake = None, float("inf")
+        for connection in list(self._looks.pop_due(now)):
+            connection.judge(now)
+            deadline = connection.patience.deadline
+            if connection.end is None and deadline is not None:
+                self._looks.add(connection, deadline)
+        deadline = self._looks.next_deadline()
+        if deadline is not None and not self._is_shut_down:
+            self._arm(deadline)
+
+    # The contract of a token interface
+
+    def send_message(
+        self, message: Message, messageerror_monitor: Callable[[], None] | None
+    ) -> Callable[[], None] | None:
+        """Send a message.
+
+        Args:
+            message: A request or response; its type is of no interest.
+            messageerror_monitor: Never called, as nobody rejects a single message here.
+
+        Returns:
+            A function that takes a response back that waits until the peer reads, or None.
+
+        Raises:
+            ValueError: The message can not be encoded, or is larger than what the peer takes.
+        """
+        remote = message.remote
+        assert isinstance(remote, RFC8323Remote)  # or it would not be ours
+        return remote.send(message)
+
+    def ping(self, remote: EndpointAddress, pong: Callable[[], None]) -> Callable[[], None] | None:
+        """Send a Ping (RFC 8323 section 5.4).
+
+        Args:
+            remote: A connection of this pool.
+            pong: Called at most once, when it is answered.
+
+        Returns:
+            A function to call when the answer is not waited for any more.
+        """
+        assert isinstance(remote, RFC8323Remote)  # or it would not be ours
+        return remote.ping(pong)
+
+    async def release(self) -> None:
+        """Release all connections, and wait a moment for the peers to close them.
+
+        RFC 8323 section 5.5.
+        """
+        self._is_shut_down = True
+        for task in self._connecting.values():
+            task.cancel()
+        await self._stop_listening()
+        for connection in list(self.connections):
+            connection.release()
+        if self.connections:
+            self._emptied = self.loop.create_future()
+            await asyncio.wait([self._emptied], timeout=self.tuning.RELEASE_TIMEOUT)
+
+    async def _stop_listening(self) -> None:
+        """Accept no connections any more."""
+
+    async def shutdown(self) -> None:
+        """Close all connections for good."""
+        self._is_shut_down = True
+        tasks = list(self._connecting.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._stop_listening()
+        for connection in list(self.connections):
+            connection.lose("the own end was shut down")
+            connection._close(True)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await self._closed()
+
+    async def _closed(self) -> None:
+        """Wait until the event loop has forgotten the connections."""
+
+
+def _connection_limit() -> int:
+    """Return how many connections there can be, as far as the system lets us."""
+    try:
+        import resource
+    except ImportError:  # there is no such thing on Windows
+        return MAX_CONNECTIONS
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(1, min(MAX_CONNECTIONS, files - _SPARE_FILES))

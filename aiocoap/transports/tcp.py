@@ -1,0 +1,456 @@
+"""CoAP over TCP.
+
+Here live :class:`TcpConnection`, which is asyncio's protocol for one connection, and the two
+transports made of such connections: :class:`TCPClient`, which opens them, and
+:class:`TCPServer`, which accepts them.  Either end of a connection may send requests.
+
+The room knows bytes, sockets and frames; what goes over a connection is a matter of
+:mod:`aiocoap.transports.rfc8323common`.
+
+RFC 8323 section 3 (TCP) and section 8.1 (``coap+tcp``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from .. import defaults
+from .._faults import NetworkError
+from ..address import EndpointAddress
+from ..numbers.constants import COAP_PORT
+from ..sansio.framing import FrameReader, encode_frame
+from ..sansio.signaling import abort_message
+from ..util import hostportjoin
+from .resolution import (
+    BindError,
+    Endpoint,
+    bind_error,
+    host_of_sockaddr,
+    resolve,
+    resolve_bind,
+)
+from .rfc8323common import ConnectionPool, Origin, RFC8323Remote
+
+if TYPE_CHECKING:
+    from logging import Logger
+    from ssl import SSLContext
+
+    from ..credentials import CredentialsMap
+    from ..interfaces import TokenManager
+    from ..message import Message
+
+__all__ = ["TCPClient", "TCPServer", "TcpConnection"]
+
+# How a peer is found that has gone without a word (seconds; number of questions).
+_KEEPALIVE = (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))
+
+
+class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
+    """One connection over TCP, and the address of its other end.
+
+    Args:
+        ctx: The pool that it belongs to.
+        log: Logger.
+        loop: The running event loop.
+        is_server: Whether the peer opened it.
+        origin: What it was opened for, if it was opened from here.
+    """
+
+    __slots__ = ("_out", "_pending", "_reader", "_transport")
+
+    def __init__(
+        self,
+        ctx: _TCPPooling,
+        log: Logger,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        is_server: bool,
+        origin: Origin | None = None,
+    ) -> None:
+        assert is_server == (origin is None)  # who opens a connection knows what for
+        self._begin(ctx, origin)
+        self._reader = FrameReader(ctx.tuning.MAX_MESSAGE_SIZE)
+        self._transport: asyncio.Transport | None = None
+        # What is to be sent when all that has come is taken in; None where nothing has come.
+        self._out: list[bytes] | None = None
+        # What the pool has been told of messages that are not complete.
+        self._pending = 0
+
+    # asyncio's calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take in a new connection."""
+        self._transport = cast("asyncio.Transport", transport)
+        pool = cast("_TCPPooling", self._pool)
+        pool.note_transport(self)
+        local, remote = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        if not local or not remote:
+            # It is gone already.
+            self._local_hostinfo = self._remote_hostinfo = "(nobody)"
+            self.end = NetworkError("the connection was closed at once")
+            self._transport.abort()
+            return
+        _prepare_socket(transport.get_extra_info("socket"))
+        self._local_hostinfo = pool._hostinfo(host_of_sockaddr(local), local[1])
+        if self.origin is None:
+            self._remote_hostinfo = pool._hostinfo(host_of_sockaddr(remote), remote[1])
+        else:
+            self._remote_hostinfo = pool._hostinfo(*self.origin)
+        if not pool.add(self):
+            self.end = NetworkError("there are too many connections")
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note that the connection is gone."""
+        self._transport = None
+        self._account(0)
+        if exc is None:
+            self.lose("the peer has closed the connection")
+        else:
+            self.lose(f"the connection broke: {getattr(exc, 'strerror', None) or exc}")
+        cast("_TCPPooling", self._pool).forget_transport(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in bytes, and answer what they ask for in one go."""
+        if self.is_over:
+            return
+        reader = self._reader
+        messages = reader.feed(data, self)
+        pending = reader.pending
+        self.patience.received(self._pool.loop.time(), pending > 0, bool(messages))
+        if pending != self._pending:
+            self._account(pending)
+        self._out = []
+        try:
+            for message in messages:
+                self._take(message)
+                if self.end is not None:
+                    return
+        finally:
+            self._flush()
+        if reader.fault is not None:
+            reason = f"what came is no message: {reader.fault}"
+            self.fail(reason, abort_message(reason))
+        elif self.signaling.release is not None:
+            self._after_reading()
+
+    def eof_received(self) -> bool | None:
+        """Take note that the peer sends nothing any more: that is its end for us."""
+        return False
+
+    def pause_writing(self) -> None:
+        """Take note that the peer does not read."""
+        self._stall()
+
+    def resume_writing(self) -> None:
+        """Take note that the peer reads again."""
+        if self.end is None:
+            self._flow()
+
+    # What is the transport's part of a connection
+
+    def _encode(self, message: Message) -> bytes:
+        return encode_frame(message)
+
+    def _send_bytes(self, data: bytes) -> None:
+        if self._out is not None:
+            self._out.append(data)
+        elif self._transport is not None:
+            self._transport.write(data)
+
+    def _flush(self) -> None:
+        """Send what was put back while messages were taken in."""
+        out, self._out = self._out, None
+        if out and self._transport is not None:
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def _read_on(self, is_wanted: bool) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if is_wanted:
+            transport.resume_reading()
+        else:
+            transport.pause_reading()
+
+    def _close(self, is_orderly: bool) -> None:
+        self._flush()
+        transport = self._transport
+        if transport is None:
+            return
+        if is_orderly and not transport.get_write_buffer_size():
+            transport.close()
+        else:
+            # What the peer does not read would keep the connection for as long as it likes.
+            transport.abort()
+
+    def _account(self, pending: int) -> None:
+        """Tell the pool how many bytes are kept of a message that is not complete."""
+        is_bearable = self._pool.account(pending - self._pending)
+        self._pending = pending
+        if not is_bearable:
+            reason = "there are too many unfinished messages"
+            self.fail(reason, abort_message(reason))
+
+
+def _prepare_socket(sock: Any) -> None:
+    """Have small messages sent at once, and peers found that have gone without a word."""
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE:
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    except OSError:
+        # The peer was faster in closing it.
+        pass
+
+
+class _TCPPooling(ConnectionPool):
+    """What clients and servers over TCP have in common."""
+
+    scheme: ClassVar[str] = "coap+tcp"
+    default_port: ClassVar[int] = COAP_PORT
+
+    def __init__(self, tman: TokenManager, log: Logger, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(tman, log, loop)
+        # What the event loop still knows, even if nothing goes over it any more.
+        self._alive: set[TcpConnection] = set()
+        self._all_gone: asyncio.Future[None] | None = None
+
+    def _hostinfo(self, host: str, port: int) -> str:
+        """Return an authority as it stands in URIs of the scheme."""
+        return hostportjoin(host, None if port == self.default_port else port)
+
+    def note_transport(self, connection: TcpConnection) -> None:
+        """Take note that the event loop knows a connection."""
+        self._alive.add(connection)
+
+    def forget_transport(self, connection: TcpConnection) -> None:
+        """Take note that the event loop has forgotten a connection."""
+        self._alive.discard(connection)
+        if not self._alive and self._all_gone is not None and not self._all_gone.done():
+            self._all_gone.set_result(None)
+
+    async def _closed(self) -> None:
+        """Wait until the event loop has forgotten the connections."""
+        for is_last in (False, True):
+            if not self._alive:
+                return
+            if is_last:
+                for connection in self._alive:
+                    connection._close(False)
+            self._all_gone = self.loop.create_future()
+            await asyncio.wait([self._all_gone], timeout=self.tuning.RELEASE_TIMEOUT)
+
+
+class TCPClient(_TCPPooling):
+    """The connections that requests are sent by.
+
+    A connection is opened when the first request goes to an origin (host and port), and serves all
+    others to it, until nobody has used it for ``IDLE_TIMEOUT``; one that was lost is opened anew
+    by the next request.  The server may send requests, too.
+    """
+
+    @classmethod
+    async def create_client_transport(
+        cls,
+        tman: TokenManager,
+        log: Logger,
+        loop: asyncio.AbstractEventLoop,
+        credentials: CredentialsMap | None = None,
+    ) -> TCPClient:
+        """Return a transport that opens connections when they are needed.
+
+        Args:
+            tman: Is told of messages and errors.
+            log: Logger.
+            loop: The running event loop.
+            credentials: What to authenticate with; TCP itself has no use for it.
+        """
+        return cls(tman, log, loop)
+
+    async def _open(self, origin: Origin, address: Origin) -> TcpConnection:
+        """Open a connection to the first address of a host that takes it.
+
+        Raises:
+            ResolutionError: The name can not be resolved.
+            NetworkError: It can not be opened.
+        """
+        settings = self._settings(origin)
+        problem: OSError | None = None
+        for endpoint in await resolve(self.loop, *address):
+            try:
+                _, connection = await self.loop.create_connection(
+                    lambda: TcpConnection(
+                        self, self.log, self.loop, is_server=False, origin=origin
+                    ),
+                    endpoint.text,
+                    endpoint.port,
+                    **settings,
+                )
+            except OSError as exc:
+                problem = problem or exc
+            else:
+                return connection
+        assert problem is not None  # resolving gives one address at least
+        raise self._failure(problem, address) from problem
+
+    def _settings(self, origin: Origin) -> dict[str, Any]:
+        """Return what asyncio is to know when it connects, beyond the address.
+
+        Raises:
+            CredentialsMissingError: There is nothing to authenticate with.
+        """
+        return {}
+
+    def _failure(self, problem: OSError, address: Origin) -> NetworkError:
+        """Return what a request fails with if there is no connection."""
+        return ConnectError(
+            f"can not connect to {hostportjoin(*address)} over TCP: {_reason(problem)}"
+        )
+
+
+class ConnectError(NetworkError):
+    """A connection can not be opened."""
+
+    def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
+        """Suggest what to look at."""
+        return "Check that a server listens at that address and port, for that kind of connection."
+
+
+def _reason(problem: OSError) -> str:
+    """Return what the system says, without the address, which asyncio puts into the text."""
+    return os.strerror(problem.errno) if problem.errno else str(problem)
+
+
+class TCPServer(_TCPPooling):
+    """The connections that peers open, by which requests may go in both directions."""
+
+    _server: asyncio.Server | None = None
+    _bound: tuple[str, int] | None = None
+
+    @classmethod
+    async def create_server(
+        cls,
+        bind: tuple[str | None, int | None] | None,
+        tman: TokenManager,
+        log: Logger,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        _server_context: SSLContext | None = None,
+    ) -> TCPServer:
+        """Listen for connections.
+
+        Args:
+            bind: Host (address or name; None for all addresses) and port (None for that of the
+                scheme; 0 leaves it to the system).
+            tman: Is told of messages and errors.
+            log: Logger.
+            loop: The running event loop.
+            _server_context: What connections are secured by.
+
+        Raises:
+            ResolutionError: The host's name can not be resolved.
+            BindError: The address can not be had; it is an OSError as well.
+        """
+        host, port = bind or (None, None)
+        endpoints, port = await resolve_bind(
+            loop, (host, cls.default_port if port is None else port)
+        )
+        self = cls(tman, log, loop)
+        # With port 0, the system would choose ports that others share already.
+        reuse_port = bool(port) and defaults.has_reuse_port()
+        sock = _listening(endpoints, port, reuse_port)
+        try:
+            self._server = await loop.create_server(
+                self._accept, sock=sock, **self._server_settings(_server_context)
+            )
+        except BaseException:
+            sock.close()
+            raise
+        name = self._server.sockets[0].getsockname()
+        self._bound = (host_of_sockaddr(name), name[1])
+        return self
+
+    def _server_settings(self, context: SSLContext | None) -> dict[str, Any]:
+        """Return what asyncio is to know when it listens, beyond the socket."""
+        return {"backlog": _BACKLOG}
+
+    def _accept(self) -> TcpConnection:
+        """Return the protocol of a new connection."""
+        return TcpConnection(self, self.log, self.loop, is_server=True)
+
+    @property
+    def bound_address(self) -> tuple[str, int] | None:
+        """Host and port that can be connected to."""
+        return self._bound
+
+    def _can_open(self) -> bool:
+        """No: there is another transport for that."""
+        return False
+
+    async def _open(self, origin: Origin, address: Origin) -> RFC8323Remote:
+        """Open no connection."""
+        raise NotImplementedError
+
+    async def _stop_listening(self) -> None:
+        """Accept no connections any more."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+
+_BACKLOG = 1024
+# Connections that may wait to be accepted; the system may have fewer.
+
+
+def _listening(endpoints: list[Endpoint] | None, port: int, reuse_port: bool) -> socket.socket:
+    """Return a socket that listens at the first address that can be had.
+
+    Args:
+        endpoints: Addresses; None for all that there are.
+        port: Port for the latter.
+        reuse_port: Whether the port is shared with other programs of the same user.
+
+    Raises:
+        BindError: None can be had.
+    """
+    if endpoints is None:
+        any_v6, any_v4 = (Endpoint(f, h, port, 0) for f, h in _ALL_ADDRESSES)
+        endpoints = [any_v6, any_v4]
+    first: BindError | None = None
+    for endpoint in endpoints:
+        sock = None
+        try:
+            sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
+            sock.setblocking(False)
+            if os.name == "posix":
+                # A server that is started again has its port at once.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reuse_port:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if endpoint.family == socket.AF_INET6:
+                # All addresses are those of IPv4 as well.
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            sock.bind(endpoint.sockaddr)
+        except OSError as exc:
+            if sock is not None:
+                sock.close()
+            first = first or bind_error(exc, endpoint.text, endpoint.port)
+            if exc.errno == errno.EADDRINUSE:
+                break
+        else:
+            return sock
+    assert first is not None  # there is one address at least
+    raise first
+
+
+_ALL_ADDRESSES = ((socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0"))
