@@ -69,6 +69,8 @@ def get_default_servertransports(
 ) -> list[str]:
     """Return the names of the transports that a server context opens, in their order.
 
+    A context leaves out those that need something it does not have, such as a certificate.
+
     Args:
         loop: The loop that they are to run in; None supposes one with ``add_reader``.
         use_env: Whether the environment variable AIOCOAP_SERVER_TRANSPORT, a colon separated

@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING
 from ._faults import Error
 from .address import EndpointAddress
 from .message import Message
+from .numbers.constants import TransportTuning
 from .pipe import Pipe
 
 if TYPE_CHECKING:
     from asyncio import Future
 
     from .credentials import CredentialsMap
-    from .numbers.constants import TransportTuning
 
 __all__ = [
     "EndpointAddress",
@@ -303,18 +303,18 @@ class TokenManager(ABC):
     def dispatch_error(self, errno: int | Exception, remote: EndpointAddress) -> None:
         """Take note that nothing will come from an endpoint any more."""
 
-    @abstractmethod
     def awaits_response(self, remote: EndpointAddress) -> bool:
         """Whether a request to an endpoint has not been answered yet."""
+        return False
 
-    @abstractmethod
     def is_interested_in(self, remote: EndpointAddress) -> bool:
         """Whether requests or observations, of either side, are open with an endpoint."""
+        return False
 
     @property
-    @abstractmethod
     def transport_tuning(self) -> TransportTuning:
         """Parameters of transmission."""
+        return TransportTuning()
 
     @property
     @abstractmethod

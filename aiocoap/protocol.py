@@ -37,7 +37,7 @@ from .responder import Responder, ServerObservation
 from .sansio.addressproof import AddressProof
 from .sansio.matching import RequestTags
 from .tokenmanager import TokenManager
-from .transports.catalog import Transport, check_options, lookup, open_transport
+from .transports.catalog import Transport, bind_for, check_options, lookup, open_transport
 
 __all__ = [
     "BaseRequest",
@@ -171,7 +171,8 @@ class Context(interfaces.RequestProvider):
                 :attr:`bound_addresses`).
             loggername: Name of its logger.
             loop: The running event loop; there is no need to give it.
-            _ssl_context: Not used by any transport that is there now.
+            _ssl_context: An :class:`ssl.SSLContext` with the server's certificate; with it,
+                connections by TLS are accepted, too.
             multicast: Groups to join: pairs of group address and network interface name, or
                 interface names alone, which stand for the groups of all CoAP nodes.
             server_credentials: What to authenticate with, and to accept, as a server.
@@ -181,8 +182,8 @@ class Context(interfaces.RequestProvider):
             transport_tuning: Transmission parameters, an object or a class.
 
         Raises:
-            ValueError: There is no such transport, it is none for servers or does not have an
-                option, or the loop is not the running one.
+            ValueError: There is no such transport, it is none for servers, does not have an
+                option or lacks one, there is no such port, or the loop is not the running one.
             NetworkError: An address can not be bound to, or a group not joined.
         """
         self = cls(
@@ -192,9 +193,11 @@ class Context(interfaces.RequestProvider):
             server_credentials=server_credentials,
             transport_tuning=transport_tuning,
         )
+        common = {"bind": bind, "multicast": multicast, "server_context": _ssl_context}
         if transports is None:
-            transports = defaults.get_default_servertransports(loop=self.loop)
-        await self._open_all(transports, {"bind": bind, "multicast": multicast})
+            names = defaults.get_default_servertransports(loop=self.loop)
+            transports = [n for n in names if (needs := lookup(n).needs) is None or common[needs]]
+        await self._open_all(transports, common)
         return self
 
     async def _open_all(self, transports: _Transports, server: Mapping[str, Any] | None) -> None:
@@ -211,7 +214,12 @@ class Context(interfaces.RequestProvider):
                 self.log.warning("%s=%r concerns no transport of the context", name, value)
         try:
             for row in rows:
-                merged = None if server is None else {**server, **(options.get(row.name) or {})}
+                merged = None
+                if server is not None:
+                    bind = bind_for(row, server["bind"])
+                    merged = {**server, "bind": bind, **(options.get(row.name) or {})}
+                    if row.needs is not None and merged[row.needs] is None:
+                        raise ValueError(f"the transport {row.name!r} needs {row.needs}")
                 await self._open(row, merged)
         except BaseException:
             await self.shutdown()

@@ -141,7 +141,11 @@ class RFC8323Remote(EndpointAddress):
 
     @abstractmethod
     def _send_bytes(self, data: bytes) -> None:
-        """Send what :meth:`_encode` has returned."""
+        """Send what :meth:`_encode` has returned, at the latest when the loop comes round."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Send what :meth:`_send_bytes` has put together."""
 
     @abstractmethod
     def _read_on(self, is_wanted: bool) -> None:
@@ -227,7 +231,7 @@ class RFC8323Remote(EndpointAddress):
     def _react(self, reaction: Reaction) -> None:
         """Do what a signaling message asks for."""
         if reaction.end is not None:
-            self.fail(reaction.end, reaction.reply)
+            self._fail(reaction.end, reaction.reply)
         elif reaction.reply is not None:
             self._write(self._encode(reaction.reply))
         elif reaction.pong is not None and self._pings is not None:
@@ -378,7 +382,19 @@ class RFC8323Remote(EndpointAddress):
             self.lose(f"the peer has released the connection{said and f': {said}'}")
             self._close(True)
 
-    def fail(self, reason: str, last_words: Message | None = None) -> None:
+    def abort(self, errormessage: str | None = None, bad_csm_option: int | None = None) -> None:
+        """Close the connection because something is wrong, and tell the peer what.
+
+        Args:
+            errormessage: What is wrong, for people.
+            bad_csm_option: Number of the option of the peer's CSM that is wrong.
+
+        RFC 8323 section 5.6.
+        """
+        reason = errormessage or "the connection can not go on"
+        self._fail(reason, abort_message(reason, bad_csm_option))
+
+    def _fail(self, reason: str, last_words: Message | None) -> None:
         """Close the connection because something is wrong.
 
         Args:
@@ -388,10 +404,11 @@ class RFC8323Remote(EndpointAddress):
         if self.end is not None:
             return
         self._pool.log_end(self, reason)
-        if last_words is not None and not self._is_stalled:
+        is_orderly = last_words is not None and not self._is_stalled
+        if last_words is not None and is_orderly:
             self._send_bytes(self._encode(last_words))
         self.lose(reason)
-        self._close(last_words is not None and not self._is_stalled)
+        self._close(is_orderly)
 
     def lose(self, reason: str) -> None:
         """Take note that nothing goes over the connection any more.
@@ -410,6 +427,10 @@ class RFC8323Remote(EndpointAddress):
 
     def judge(self, now: float) -> None:
         """Do what is due, and set ``patience.deadline``."""
+        if self.end is not None:
+            # The peer does not read the last words.
+            self._close(False)
+            return
         tman = self._pool.tman
         is_used = bool(self.signaling.in_work) or tman.is_interested_in(self)
         verdict = self.patience.judge(now, self.signaling.is_open, self.origin is not None, is_used)
@@ -420,7 +441,7 @@ class RFC8323Remote(EndpointAddress):
             self.lose("nobody has used the connection for long")
             self._close(True)
         elif verdict is Verdict.GONE:
-            self.fail(self.patience.reason, abort_message(self.patience.reason))
+            self.abort(self.patience.reason)
 
 
 def _take_out(table: dict[Any, Any], key: object) -> None:
@@ -470,6 +491,8 @@ class ConnectionPool(TokenInterface):
         self._timer: asyncio.TimerHandle | None = None
         self._wake = float("inf")
         self._unfinished = 0
+        # Who has something to be sent.
+        self._unsent: list[RFC8323Remote] = []
         self._ends = LogRation(
             MAX_LOGGED, "More connections end like that; no more are logged in this minute"
         )
@@ -637,6 +660,31 @@ class ConnectionPool(TokenInterface):
             connection._close(False)
         return bool(idle)
 
+    def flush_soon(self, connection: RFC8323Remote) -> None:
+        """Have a connection flushed when all that is at hand has been worked on.
+
+        One system call for many messages is what makes connections fast.
+        """
+        if not self._unsent:
+            self.loop.call_soon(self._flush_all)
+        self._unsent.append(connection)
+
+    def _flush_all(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        for connection in unsent:
+            connection.flush()
+
+    def watch_end(self, connection: RFC8323Remote) -> None:
+        """Look after a connection that is closed as soon as the peer has read the last words."""
+        deadline = self.loop.time() + self.tuning.RELEASE_TIMEOUT
+        self._looks.discard(connection)
+        self._looks.add(connection, deadline)
+        self._arm(deadline)
+
+    def forget_transport(self, connection: RFC8323Remote) -> None:
+        """Take note that the event loop has forgotten a connection."""
+        self._looks.discard(connection)
+
     def account(self, difference: int) -> bool:
         """Take note of bytes of messages that are not complete.
 
@@ -690,7 +738,7 @@ class ConnectionPool(TokenInterface):
 
     def _arm(self, deadline: float) -> None:
         """Set the one timer, if it would come too late."""
-        if deadline >= self._wake:
+        if deadline >= self._wake or self._is_shut_down:
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -708,7 +756,7 @@ class ConnectionPool(TokenInterface):
             if connection.end is None and deadline is not None:
                 self._looks.add(connection, deadline)
         deadline = self._looks.next_deadline()
-        if deadline is not None and not self._is_shut_down:
+        if deadline is not None:
             self._arm(deadline)
 
     # The contract of a token interface

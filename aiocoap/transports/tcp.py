@@ -24,7 +24,6 @@ from .._faults import NetworkError
 from ..address import EndpointAddress
 from ..numbers.constants import COAP_PORT
 from ..sansio.framing import FrameReader, encode_frame
-from ..sansio.signaling import abort_message
 from ..util import hostportjoin
 from .resolution import (
     BindError,
@@ -44,10 +43,18 @@ if TYPE_CHECKING:
     from ..interfaces import TokenManager
     from ..message import Message
 
-__all__ = ["TCPClient", "TCPServer", "TcpConnection"]
+__all__ = ["ConnectError", "TCPClient", "TCPServer", "TcpConnection"]
 
 # How a peer is found that has gone without a word (seconds; number of questions).
 _KEEPALIVE = (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))
+
+
+class ConnectError(NetworkError):
+    """A connection can not be opened."""
+
+    def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
+        """Suggest what to look at."""
+        return "Check that a server listens at that address and port, for that kind of connection."
 
 
 class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
@@ -76,8 +83,8 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         self._begin(ctx, origin)
         self._reader = FrameReader(ctx.tuning.MAX_MESSAGE_SIZE)
         self._transport: asyncio.Transport | None = None
-        # What is to be sent when all that has come is taken in; None where nothing has come.
-        self._out: list[bytes] | None = None
+        # What is sent in one go when all that is at hand has been worked on.
+        self._out: list[bytes] = []
         # What the pool has been told of messages that are not complete.
         self._pending = 0
 
@@ -116,7 +123,7 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         cast("_TCPPooling", self._pool).forget_transport(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take in bytes, and answer what they ask for in one go."""
+        """Take in bytes."""
         if self.is_over:
             return
         reader = self._reader
@@ -125,17 +132,12 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         self.patience.received(self._pool.loop.time(), pending > 0, bool(messages))
         if pending != self._pending:
             self._account(pending)
-        self._out = []
-        try:
-            for message in messages:
-                self._take(message)
-                if self.end is not None:
-                    return
-        finally:
-            self._flush()
+        for message in messages:
+            self._take(message)
+            if self.end is not None:
+                return
         if reader.fault is not None:
-            reason = f"what came is no message: {reader.fault}"
-            self.fail(reason, abort_message(reason))
+            self.abort(f"what came is no message: {reader.fault}")
         elif self.signaling.release is not None:
             self._after_reading()
 
@@ -158,16 +160,18 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         return encode_frame(message)
 
     def _send_bytes(self, data: bytes) -> None:
-        if self._out is not None:
-            self._out.append(data)
-        elif self._transport is not None:
-            self._transport.write(data)
+        out = self._out
+        if not out:
+            self._pool.flush_soon(self)
+        out.append(data)
 
-    def _flush(self) -> None:
-        """Send what was put back while messages were taken in."""
-        out, self._out = self._out, None
-        if out and self._transport is not None:
-            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+    def flush(self) -> None:
+        """Send what has come together."""
+        out = self._out
+        if out:
+            self._out = []
+            if self._transport is not None:
+                self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def _read_on(self, is_wanted: bool) -> None:
         transport = self._transport
@@ -179,23 +183,21 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             transport.pause_reading()
 
     def _close(self, is_orderly: bool) -> None:
-        self._flush()
-        transport = self._transport
-        if transport is None:
+        self.flush()
+        if self._transport is None:
             return
-        if is_orderly and not transport.get_write_buffer_size():
-            transport.close()
+        if is_orderly:
+            self._transport.close()
+            self._pool.watch_end(self)
         else:
-            # What the peer does not read would keep the connection for as long as it likes.
-            transport.abort()
+            self._transport.abort()
 
     def _account(self, pending: int) -> None:
         """Tell the pool how many bytes are kept of a message that is not complete."""
         is_bearable = self._pool.account(pending - self._pending)
         self._pending = pending
         if not is_bearable:
-            reason = "there are too many unfinished messages"
-            self.fail(reason, abort_message(reason))
+            self.abort("there are too many unfinished messages")
 
 
 def _prepare_socket(sock: Any) -> None:
@@ -222,7 +224,7 @@ class _TCPPooling(ConnectionPool):
     def __init__(self, tman: TokenManager, log: Logger, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(tman, log, loop)
         # What the event loop still knows, even if nothing goes over it any more.
-        self._alive: set[TcpConnection] = set()
+        self._alive: set[RFC8323Remote] = set()
         self._all_gone: asyncio.Future[None] | None = None
 
     def _hostinfo(self, host: str, port: int) -> str:
@@ -233,8 +235,9 @@ class _TCPPooling(ConnectionPool):
         """Take note that the event loop knows a connection."""
         self._alive.add(connection)
 
-    def forget_transport(self, connection: TcpConnection) -> None:
+    def forget_transport(self, connection: RFC8323Remote) -> None:
         """Take note that the event loop has forgotten a connection."""
+        super().forget_transport(connection)
         self._alive.discard(connection)
         if not self._alive and self._all_gone is not None and not self._all_gone.done():
             self._all_gone.set_result(None)
@@ -316,14 +319,6 @@ class TCPClient(_TCPPooling):
         return ConnectError(
             f"can not connect to {hostportjoin(*address)} over TCP: {_reason(problem)}"
         )
-
-
-class ConnectError(NetworkError):
-    """A connection can not be opened."""
-
-    def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
-        """Suggest what to look at."""
-        return "Check that a server listens at that address and port, for that kind of connection."
 
 
 def _reason(problem: OSError) -> str:

@@ -33,6 +33,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         sansio.observation sansio.blocksize sansio.blockclient sansio.blockserver
         sansio.blockwise sansio.deduplication sansio.endpoints
         sansio.reliability sansio.matching sansio.addressproof
+        sansio.framing sansio.signaling
         """,
     ),
     ("3 contracts", "pipe interfaces _credentialdata credentials"),
@@ -43,6 +44,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         util.socknumbers util.asyncio util.asyncio.recvmsg defaults
         transports transports.resolution transports.udpsocket transports.generic_udp
         transports.simple6 transports.simplesocketserver transports.udp6
+        transports.rfc8323common transports.tcp
         """,
     ),
     ("4 hands: resources", "util.linkformat resource"),

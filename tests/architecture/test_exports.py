@@ -34,8 +34,6 @@ LATER = frozenset(
         "aiocoap.resourcedirectory.client",
         "aiocoap.resourcedirectory.client.register",
         "aiocoap.transports.oscore",
-        "aiocoap.transports.rfc8323common",
-        "aiocoap.transports.tcp",
         "aiocoap.transports.tinydtls",
         "aiocoap.transports.tls",
         "aiocoap.transports.ws",
