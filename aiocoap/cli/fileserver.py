@@ -181,7 +181,7 @@ class FileServer(AsyncCLIDaemon):
             raise
         self._files = files
         if options.verbose:
-            for host, port in self._context.bound_addresses:
+            for host, port in self._context.bound_addresses[:1]:
                 _say(f"serving {options.path} at coap://{hostportjoin(host, port)}/")
 
     async def shutdown(self) -> None:

@@ -76,7 +76,7 @@ class Net:
 
 def base(server: Context) -> str:
     """Return the URI of a server, without a path."""
-    ((host, port),) = server.bound_addresses
+    host, port = server.bound_addresses[0]
     return f"coap://{hostportjoin(host, port)}"
 
 

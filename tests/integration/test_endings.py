@@ -267,7 +267,7 @@ async def test_the_port_is_free_again(net: Net) -> None:
         server = await Context.create_server_context(
             site(Slow()), (host, port), transports=[net.server_transport]
         )
-        assert server.bound_addresses == [(host, port)]
+        assert server.bound_addresses[0] == (host, port)
         await server.shutdown()
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as mine:
         mine.bind((host, port))
