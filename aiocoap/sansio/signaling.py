@@ -218,11 +218,6 @@ class Signaling:
             due.append(self._custodies.pop(0)[0])
         return due or None
 
-    @property
-    def is_released(self) -> bool:
-        """Whether the peer wants the connection closed, and has all it waits for."""
-        return self.release is not None and not self.in_work
-
     # Messages of the peer
 
     def take(self, message: Message) -> Reaction:
