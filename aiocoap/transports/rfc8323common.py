@@ -128,8 +128,8 @@ class RFC8323Remote(EndpointAddress):
         self.end: NetworkError | None = None
         # Who waits for the peer's CSM.
         self._opened: asyncio.Future[None] | None = None
-        # Who waits for which Pong.
-        self._pings: dict[bytes, Callable[[], None]] | None = None
+        # Who waits for Pongs, in the order of their coming.
+        self._pings: list[list[Callable[[], None]]] | None = None
         # Frames that wait until the peer reads again.
         self._waiting: dict[int, bytes] | None = None
         # Whether the peer does not read, and whether too many of its requests are in work.
@@ -238,9 +238,8 @@ class RFC8323Remote(EndpointAddress):
             self._fail(reaction.end, reaction.reply)
         elif reaction.reply is not None:
             self._write(self._encode(reaction.reply))
-        elif reaction.pong is not None and self._pings is not None:
-            pong = self._pings.pop(reaction.pong, None)
-            if pong is not None:
+        elif reaction.is_pong and self._pings:
+            for pong in self._pings.pop(0):
                 pong()
 
     def _after_reading(self) -> None:
@@ -305,18 +304,13 @@ class RFC8323Remote(EndpointAddress):
         if self.end is not None:
             self._pool.loop.call_soon(self._pool.report, self.end, self)
             return None
-        message = self.signaling.ping()
-        self._write(self._encode(message))
-        if pong is None:
-            return None
+        self._write(self._encode(self.signaling.ping()))
         if self._pings is None:
-            self._pings = {}
-        self._pings[message.token] = pong
-        return partial(self._forget_ping, message.token)
-
-    def _forget_ping(self, token: bytes) -> None:
-        if self._pings is not None:
-            self._pings.pop(token, None)
+            self._pings = []
+        # One that is not waited for any more still gets its answer.
+        waiting = [] if pong is None else [pong]
+        self._pings.append(waiting)
+        return waiting.clear
 
     def greet(self) -> None:
         """Send the message that has to be the first."""
