@@ -53,6 +53,9 @@ class MessageInterface(ABC):
     It is driven by a :class:`MessageManager`, which it calls back with what comes in.
     """
 
+    schemes: frozenset[str] | None = None
+    """URI schemes that requests by this interface have; None where that is not known before."""
+
     def send(self, message: Message) -> None:
         """Send a message whose type and Message ID are set, once.
 
@@ -158,6 +161,11 @@ class MessageManager(ABC):
 
 class TokenInterface(ABC):
     """Something that messages go in and out of, with types and Message IDs left to it."""
+
+    @property
+    def schemes(self) -> frozenset[str] | None:
+        """URI schemes that requests by this interface have; None where that is not known before."""
+        return None
 
     @abstractmethod
     def send_message(
@@ -363,6 +371,14 @@ class RequestInterface(ABC):
 
         Raises:
             ResolutionError: The name can not be resolved.
+        """
+        return False
+
+    def declines(self, message: Message) -> bool:
+        """Whether a request is not for this interface, as far as that is seen without waiting.
+
+        Args:
+            message: A request.
         """
         return False
 

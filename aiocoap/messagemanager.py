@@ -374,6 +374,11 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
         """
         return await self.message_interface.determine_remote(message)
 
+    @property
+    def schemes(self) -> frozenset[str] | None:
+        """URI schemes that requests by the transport have."""
+        return self.message_interface.schemes
+
     def resolve_now(self, message: Message) -> EndpointAddress | None:
         """Return where a request goes, if that needs no waiting.
 

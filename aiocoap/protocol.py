@@ -363,7 +363,7 @@ class Context(interfaces.RequestProvider):
     def find_remote_and_interface_now(self, message: Message) -> interfaces.RequestInterface | None:
         """Do the same, if that needs no waiting; else return None.
 
-        Only the first transport is asked: another one must not get ahead of it.
+        A transport that would have to wait is not overtaken by those behind it.
 
         Args:
             message: A request.
@@ -371,12 +371,14 @@ class Context(interfaces.RequestProvider):
         Raises:
             MissingRemoteError: The request has no destination.
             ResolutionError: The host name can not be resolved.
+            NetworkError: It goes to the other end of a connection that is closed.
             ConToMulticast: It is confirmable and goes to a group.
         """
-        if self.request_interfaces:
-            first = self.request_interfaces[0]
-            if first.fill_or_recognize_remote_now(message):
-                return _checked(message, first)
+        for interface in self.request_interfaces:
+            if interface.fill_or_recognize_remote_now(message):
+                return _checked(message, interface)
+            if not interface.declines(message):
+                break
         return None
 
     def render_to_plumbing_request(self, plumbing_request: Pipe) -> None:

@@ -525,6 +525,17 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             message.remote = remote
         return True
 
+    def declines(self, message: Message) -> bool:
+        """Whether a request has a scheme that is not for this transport.
+
+        Args:
+            message: A request.
+        """
+        schemes = self.token_interface.schemes
+        return (
+            schemes is not None and (message.remote or message.destination()).scheme not in schemes
+        )
+
     async def shutdown(self) -> None:
         """Close for good; every open pipe ends, those of our own with ``LibraryShutdown``."""
         self._is_shut_down = True
