@@ -53,6 +53,10 @@ RESET_TIME = 128.0
 WINDOW = 256.0
 """Seconds in which numbers may grow by 2²³ at most (section 4.4)."""
 
+_BURST = _HALF // 4
+_RATE = _HALF // 2 / WINDOW
+# Numbers that there may be at once, and in each second.  What is left of one burst and another may
+# follow each other at once, so that two and what comes in a window are to be 2²³ at most.
 
 DEFAULT_MAX_AGE = 60
 """Max-Age in seconds of what does not say (RFC 7252 section 5.10.5)."""
@@ -300,29 +304,32 @@ class Counter:
         start: The number before the first.
     """
 
-    __slots__ = ("_left", "_number", "_window_end")
+    __slots__ = ("_left", "_number", "_since")
 
     def __init__(self, start: int = 0) -> None:
         self._number = start
+        # How many more there may be, and since when others are saved up.
         self._left = 0
-        self._window_end = float("-inf")
+        self._since = float("-inf")
 
     def next(self, now: float) -> int:
         """Return the next number.
 
         Each is greater than the one before in arithmetic modulo 2²⁴.  Of more than 16384 in a
-        second, for minutes, the surplus gets the number of the last: to clients these are
-        duplicates, which skips states, as a server may.
+        second, once more than two million were needed that fast, the surplus gets the number
+        before.  Who is notified twice within 61 microseconds then may take the latter for a
+        duplicate; but with whom others were notified in between gets a greater one.
 
         Args:
             now: Monotonic seconds.
 
         RFC 7641 section 4.4.
         """
-        if now >= self._window_end:
-            # No 256 seconds touch more than two windows; so half of what is allowed each.
-            self._window_end = now + WINDOW
-            self._left = _HALF // 2
+        if not self._left:
+            saved = min((now - self._since) * _RATE, _BURST)
+            if saved >= 1:
+                self._left = int(saved)
+                self._since = now
         if self._left:
             self._left -= 1
             self._number = (self._number + 1) % _MODULUS

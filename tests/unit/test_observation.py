@@ -97,11 +97,31 @@ def test_counter_counts() -> None:
 
 def test_counter_does_not_outrun_256_seconds() -> None:
     counter = Counter()
+    for _ in range(1 << 21):
+        number = counter.next(0.0)
+    assert number == 1 << 21
+    assert counter.next(0.0) == number, "a client takes it for a duplicate"
+    # After such a burst there are 16384 more in each second, which makes 2²³ in no 256 seconds.
+    assert [counter.next(1 / 16384) for _ in range(3)] == [number + 1] * 3
+    assert [counter.next(3 / 16384) for _ in range(3)] == [number + 2, number + 3, number + 3]
+    # What was left over for long is no more than another burst.
+    for _ in range((1 << 21) + 7):
+        latest = counter.next(10_000.0)
+    assert latest == number + 3 + (1 << 21)
+
+
+def test_who_is_notified_now_and_then_gets_newer_numbers_however_many_there_are() -> None:
+    """Of 20,000 observers that are notified each second, for minutes, each sees each state."""
+    counter = Counter()
     counter.next(0.0)
-    counter._left = 1
-    assert counter.next(255.0) == 2
-    assert counter.next(255.9) == 2, "a client takes it for a duplicate"
-    assert counter.next(256.0) == 3
+    counter._left = 0
+    before = 0
+    for second in range(1, 10):
+        mine = counter.next(float(second))
+        assert before < mine < 1 << 23
+        before = mine
+        for _ in range(19_999):
+            counter.next(float(second))
 
 
 def test_after_a_new_registration_any_number_is_the_first() -> None:
