@@ -891,7 +891,7 @@ class ServerObservation(interfaces.ServerObservation):
             content_format = response.opt.content_format
             if self._content_format is ...:
                 self._content_format = content_format
-            elif content_format != self._content_format and content_format is not None:
+            elif content_format != self._content_format:
                 raise error.NotAcceptable
 
     def _failed(self, problem: BaseException) -> Message:

@@ -106,7 +106,7 @@ _NOBODY: Any = ()
 _PREPARING, _OPEN, _ENDED = Phase.PREPARING, Phase.OPEN, Phase.ENDED
 _EMPTY = Code.EMPTY
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
-_BLOCK1 = int(OptionNumber.BLOCK1)
+_BLOCK1, _ETAG = int(OptionNumber.BLOCK1), int(OptionNumber.ETAG)
 
 _ROUNDS = 24
 # How often in OBSERVATION_CONFIRM_INTERVAL it is looked whose confirmation is due.
@@ -748,6 +748,9 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         assert remote is not None  # it has been filled in
         message.mid = None
         is_group = remote.is_multicast
+        if is_group and message.code == Code.GET and _ETAG in message.opt:
+            # What is one member's may be anything to another (RFC 7252 section 8.2.1).
+            message = request.request = message.copy(etags=())
         sent = _Sent(self, request, token, is_group)
         matching.add(token, None if is_group else remote, sent)
         request.on_interest_end(sent.end)

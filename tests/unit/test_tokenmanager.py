@@ -959,6 +959,18 @@ def test_all_members_of_a_group_may_answer(house: House) -> None:
     assert house.loop.pending() == [1010], "one timer for all is not set back"
 
 
+def test_etags_are_not_for_groups(house: House) -> None:
+    message = house.request(Remote("group", group=True), etags=[b"known"]).request
+    (sent,) = house.below.sent
+    assert sent is message
+    assert sent.opt.etags == ()
+    assert house.respond(remote="one")
+    # Whoever replaces something may well name what.
+    house.request(Remote("group", group=True), code=POST, etags=[b"known"])
+    house.request(etags=[b"known"])
+    assert [one.opt.etags for one in house.below.sent[1:]] == [(b"known",)] * 2
+
+
 def test_members_of_a_group_have_their_time(house: House) -> None:
     house.request(Remote("group", group=True))
     assert house.respond(remote="one")
