@@ -156,7 +156,9 @@ class ClientObservation:
         if self._callbacks:
             self._consumed = self._serial
             for callback in list(self._callbacks):
-                self._call(callback, response)
+                # One of them may cancel it.
+                if not self.cancelled:
+                    self._call(callback, response)
         self._wake()
 
     def become(self, state: Freshness) -> None:
@@ -168,7 +170,9 @@ class ClientObservation:
         if self.state is not state and not self.cancelled:
             self.state = state
             for callback in list(self._state_callbacks):
-                self._call(callback, state)
+                # One of them may end it.
+                if self.state is state:
+                    self._call(callback, state)
 
     def error(self, exception: BaseException) -> None:
         """End the observation with an error; one that is over stays as it is.

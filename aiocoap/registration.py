@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
         def renew(self, message: Message, interface: interfaces.RequestInterface) -> None: ...
 
+        def listen(self, message: Message, interface: interfaces.RequestInterface) -> None: ...
+
         def fail(self, exception: BaseException | None) -> None: ...
 
         def drop_observation(self) -> None: ...
@@ -263,6 +265,7 @@ class Registration:
             return False
         if self._task is not None and self._task is not asyncio.current_task(self._delivery.loop):
             # It is known, and will be tried.
+            self._delivery.loop.call_soon(self._listen)
             return True
         return self.retry()
 
@@ -272,8 +275,27 @@ class Registration:
         if pause is None:
             return False
         self._spawn(self._come_back(pause))
+        # What failed is on its way to its end, and takes the token with it.
+        self._delivery.loop.call_soon(self._listen)
         self._follow()
         return True
+
+    def _listen(self) -> None:
+        """Take notifications until it is time to register again.
+
+        The server may have us among its observers all the same, and would take us off if they
+        were rejected; one that comes tells the present state, and that the server is there.
+        """
+        if self._task is None:
+            # It is over, or goes on already.
+            return
+        assert self._context is not None  # or nothing would be tried again
+        message = self._template.copy(token=self.token, remote=self._remote)
+        # What is wrong with the address will be found out in time.
+        with suppress(Exception):
+            interface = self._context.find_remote_and_interface_now(message)
+            if interface is not None:
+                self._delivery.listen(message, interface)
 
     def waits(self) -> bool:
         """Take note that a notification was outdated before it was complete.
