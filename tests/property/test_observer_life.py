@@ -28,7 +28,7 @@ from aiocoap.resource import ObservableResource, Site, hashing_etag
 from tests.harness import Address, Clock, Endpoint, Link, empty_tables
 
 SEEDS = 36
-BATCHES = 6
+BATCHES = 3
 
 DAY = 86_400.0
 LONG = 700.0
@@ -361,6 +361,9 @@ class World:
         while at < duration:
             events.append((at, "change"))
             at += choose.expovariate(rate)
+        for _ in range(choose.choice([0, 10, 50])):
+            at = choose.random() * duration
+            events += [(at + choose.random() * 2 * LATENCY, "change") for _ in range(10)]
         for _ in range(choose.choice([0, 0, 1, 4])):
             events.append((choose.random() * duration, "rebind"))
         at = 0.0
@@ -368,7 +371,7 @@ class World:
             at += choose.random() * duration / 3
             events.append((at, "crash"))
             # For long enough, what is under way comes from the life before.
-            outage = choose.choice([1, 30, 250, 2 * 3600])
+            outage = choose.choice([1, 1, 30, 250, 2 * 3600])
             at += LATENCY + outage
             self.is_hard = self.is_hard or outage > 3600
             events.append((at, "start"))
@@ -467,7 +470,7 @@ def test_an_observers_life(number: int) -> None:
         world = life(seed)
         seen += world.seen
         seen["begun"] += sum(observer.begun for observer in world.observers)
-    # All kinds of things have happened, but not all of them all the time.
-    assert seen["confirmable"] > SEEDS / BATCHES
-    assert seen["not"] > SEEDS / BATCHES
+    # All kinds of things have happened.
+    assert seen["confirmable"] > 0
+    assert seen["not"] > 0
     assert seen["begun"] > SEEDS / BATCHES

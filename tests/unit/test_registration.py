@@ -15,6 +15,7 @@ from aiocoap.clientobservation import ClientObservation
 from aiocoap.message import Message
 from aiocoap.numbers.codes import CONTENT, CONTINUE, FETCH, GET, NOT_FOUND, VALID
 from aiocoap.numbers.constants import TransportTuning
+from aiocoap.numbers.types import NON
 from aiocoap.pipe import Phase, Pipe
 from aiocoap.registration import Registration
 from aiocoap.requester import Request
@@ -154,6 +155,16 @@ def test_news_in_the_answer_are_delivered(house: House) -> None:
     observed, _ = house.begin(max_age=0, payload=b"one")
     house.clock.advance(16)
     news = say(house.sent(), observe=1, payload=b"two")
+    assert observed.responses == [news]
+    observed.observation.cancel()
+
+
+def test_the_server_may_have_begun_to_count_anew(house: House) -> None:
+    request, pipe = house.observe()
+    observed = Observed(request)
+    say(pipe, observe=500, max_age=0, mtype=NON)
+    house.clock.advance(16)
+    news = say(house.sent(), observe=1, payload=b"two", mtype=NON)
     assert observed.responses == [news]
     observed.observation.cancel()
 
