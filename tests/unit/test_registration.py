@@ -13,7 +13,7 @@ import pytest
 from aiocoap import error, interfaces
 from aiocoap.clientobservation import ClientObservation
 from aiocoap.message import Message
-from aiocoap.numbers.codes import CONTENT, CONTINUE, FETCH, GET, NOT_FOUND, VALID
+from aiocoap.numbers.codes import CONTENT, CONTINUE, FETCH, GET, NOT_FOUND, UNAUTHORIZED, VALID
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.numbers.types import NON
 from aiocoap.pipe import Phase, Pipe
@@ -218,6 +218,59 @@ def test_one_of_the_applications_blocks_is_not_sent_again(house: House) -> None:
     house.nothing()
     request.observation.cancel()
     house.nothing()
+
+
+def test_the_server_may_want_a_proof_of_our_address(house: House) -> None:
+    observed, _ = house.begin(max_age=0)
+    for _ in range(2):
+        house.clock.advance(16)
+        challenged = house.sent()
+        respond(challenged, code=UNAUTHORIZED, echo=b"echo", mtype=None)
+        again = house.sent()
+        assert again.keeps_token
+        assert (again.request.token, again.request.opt.echo) == (b"token", b"echo")
+        assert again.request.opt.observe == 0
+        say(again, observe=1, max_age=0)
+    assert observed.errors == []
+    observed.observation.cancel()
+
+
+def test_a_large_request_is_sent_again_in_blocks(house: House) -> None:
+    async def ask() -> Any:
+        return house.ask(Message(code=FETCH, observe=0, payload=bytes(2000)))
+
+    request = house.do(ask())
+    observed = Observed(request)
+    for _ in range(2):
+        respond(house.sent(), code=CONTINUE, block1=(0, True, 6), mtype=None)
+        last = house.sent()
+        say(last, observe=1, block1=(1, False, 6), max_age=1)
+        house.nothing()
+        assert observed.observation.state == "fresh"
+        house.clock.advance(17)
+    assert last.keeps_token
+    assert last.request.token == b"token"
+    assert not house.sent().keeps_token, "only the last block goes on with it"
+    request.observation.cancel()
+
+
+def test_an_observation_without_blocks_is_sent_again(house: House) -> None:
+    async def ask() -> Request:
+        message = Message(code=GET, observe=0)
+        message.remote = house.remote
+        pipe = Pipe(message, house.log)
+        request = Request(pipe, house.loop, house.log, house)  # type: ignore[arg-type]
+        house.request(pipe)
+        return request
+
+    request = house.do(ask())
+    say(house.sent(), observe=1, max_age=0)
+    house.clock.advance(16)
+    say(house.sent(), observe=1)
+    assert request.observation is not None
+    assert request.observation.state == "fresh"
+    request.observation.cancel()
+    assert house.sent().request.opt.observe == 1
 
 
 # Trouble
