@@ -49,8 +49,9 @@ class ClientObservation:
     Whatever ends the observation from outside is delivered as an error, once to each errback
     and once to each iteration, however late they come.
 
-    An observation without callbacks ends when the last reference to it is gone.  When it ends
-    from this side, the server is told.
+    An observation without a callback for notifications ends when the last reference to it is
+    gone, of which its other callbacks can not be told.  When it ends from this side, the server
+    is told.
 
     Attributes:
         cancelled: Whether the observation is over.

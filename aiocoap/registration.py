@@ -26,6 +26,7 @@ from . import error
 from .address import EndpointAddress
 from .clientobservation import ClientObservation
 from .message import Message
+from .numbers.codes import Code
 from .numbers.constants import TransportTuning
 from .numbers.optionnumbers import OptionNumber
 from .pipe import Renewal
@@ -188,6 +189,8 @@ class Registration:
         is_running = is_notification(first)
         if is_running:
             self.note(first)
+        elif self._is_put_off(message):
+            return True
         else:
             self.is_registered = False
         observation = self.observer()
@@ -203,6 +206,24 @@ class Registration:
                 error.NotObservable() if is_response else error.ObservationCancelled()
             )
         return True
+
+    def _is_put_off(self, answer: Message) -> bool:
+        """Take in an answer that may mean: not now, but later.
+
+        A server that comes back to many observers at once has reason for that.
+
+        Returns:
+            Whether it is tried again; if not, the answer is the end.
+
+        RFC 7252 section 5.9.3.4.
+        """
+        return (
+            self.is_renewing
+            and answer.code == Code.SERVICE_UNAVAILABLE
+            and self._can_renew()
+            and self.observer() is not None
+            and self.retry(answer.opt.max_age or 0)
+        )
 
     def note(self, notification: Message) -> None:
         """Take note that the server has us among the observers.
@@ -269,12 +290,16 @@ class Registration:
             return True
         return self.retry()
 
-    def retry(self) -> bool:
-        """Register again some time later; return False if that has been tried enough."""
+    def retry(self, at_least: float = 0.0) -> bool:
+        """Register again some time later; return False if that has been tried enough.
+
+        Args:
+            at_least: Seconds that have to go by before.
+        """
         pause = self._upkeep.fail()
         if pause is None:
             return False
-        self._spawn(self._come_back(pause))
+        self._spawn(self._come_back(max(pause, at_least)))
         # What failed is on its way to its end, and takes the token with it.
         self._delivery.loop.call_soon(self._listen)
         self._follow()

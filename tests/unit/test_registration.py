@@ -13,7 +13,16 @@ import pytest
 from aiocoap import error, interfaces
 from aiocoap.clientobservation import ClientObservation
 from aiocoap.message import Message
-from aiocoap.numbers.codes import CONTENT, CONTINUE, FETCH, GET, NOT_FOUND, UNAUTHORIZED, VALID
+from aiocoap.numbers.codes import (
+    CONTENT,
+    CONTINUE,
+    FETCH,
+    GET,
+    NOT_FOUND,
+    SERVICE_UNAVAILABLE,
+    UNAUTHORIZED,
+    VALID,
+)
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.numbers.types import NON
 from aiocoap.pipe import Phase, Pipe
@@ -331,6 +340,43 @@ def test_trouble_where_nobody_observes_any_more(house: House) -> None:
     house.clock.advance(1000)
     house.nothing()
     registration._held = None
+
+
+def test_a_server_without_time_is_asked_later(house: House) -> None:
+    observed, _ = house.begin(max_age=0)
+    house.clock.advance(16)
+    say(house.sent(), code=SERVICE_UNAVAILABLE, max_age=100)
+    assert observed.observation.state == "stale"
+    house.clock.advance(99.9)
+    house.nothing()
+    house.clock.advance(0.2)
+    again = house.sent()
+    assert (again.request.token, again.request.opt.observe) == (b"token", 0)
+    news = say(again, observe=1, payload=b"news")
+    assert observed.responses == [news]
+    assert observed.errors == []
+    observed.observation.cancel()
+
+
+def test_a_server_that_never_has_time(house: House) -> None:
+    observed, _ = house.begin(max_age=0)
+    house.clock.advance(16)
+    for _ in range(Tuning.OBSERVATION_RETRIES):
+        say(house.sent(), code=SERVICE_UNAVAILABLE)
+        assert observed.errors == []
+        house.clock.advance(31)
+    last = say(house.sent(), code=SERVICE_UNAVAILABLE)
+    assert observed.responses == [last]
+    assert [type(problem) for problem in observed.errors] == [error.ObservationCancelled]
+    house.clock.advance(1000)
+    house.nothing()
+
+
+def test_who_is_told_without_having_asked_is_told_the_end(house: House) -> None:
+    observed, pipe = house.begin()
+    last = say(pipe, code=SERVICE_UNAVAILABLE)
+    assert observed.responses == [last]
+    assert [type(problem) for problem in observed.errors] == [error.ObservationCancelled]
 
 
 # What comes while it waits for the time to try again
