@@ -341,6 +341,18 @@ class RequestInterface(ABC):
             request: A pipe; the remote of its request has been filled in by this interface.
         """
 
+    def listen(self, request: Pipe) -> None:  # noqa: B027
+        """Put into a pipe what still comes back for a request that was sent before.
+
+        Nothing is sent.  Where observations end with a connection there is nothing to wait for,
+        and nothing is done unless an interface says otherwise.
+
+        Args:
+            request: A pipe; its request has the token that it was sent with.
+
+        RFC 7641 section 3.
+        """
+
     async def ping(self, remote: EndpointAddress) -> None:
         """Ask an endpoint for a sign of life, and wait for it.
 

@@ -150,6 +150,18 @@ class _Delivery:
         self.stop = pipe.on_event(self.on_event)
         interface.request(pipe)
 
+    def listen(self, message: Message, interface: interfaces.RequestInterface) -> None:
+        """Take notifications, unless that is done already.
+
+        Args:
+            message: The request, with the token that it had; it is not sent.
+            interface: What would take it to where it goes.
+        """
+        if self.stop is None:
+            pipe = Renewal(message, self._log)
+            self.stop = pipe.on_event(self.on_event)
+            interface.listen(pipe)
+
     def fits(self, request: Message) -> bool:
         """Whether a request fits into one message."""
         return True

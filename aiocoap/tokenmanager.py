@@ -773,6 +773,23 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         if deadline < self._wake:
             self._arm(deadline)
 
+    def listen(self, request: Pipe) -> None:
+        """Put into a pipe the notifications that still come for a request sent before.
+
+        Args:
+            request: A pipe; its request has the remote and the token that it was sent with, and
+                the pipe of that has ended.
+        """
+        if self._is_shut_down:
+            request.add_exception(error.LibraryShutdown())
+            return
+        message = request.request
+        assert message.remote is not None  # it has been sent
+        sent = _Sent(self, request, message.token, False)
+        sent.is_answered = True
+        self.outgoing_requests.add(message.token, message.remote, sent)
+        request.on_interest_end(sent.end)
+
     async def ping(self, remote: EndpointAddress) -> None:
         """Ask an endpoint for a sign of life, and wait for it.
 

@@ -29,6 +29,7 @@ from aiocoap.numbers.codes import (
     GET,
     INTERNAL_SERVER_ERROR,
     METHOD_NOT_ALLOWED,
+    NOT_ACCEPTABLE,
     NOT_FOUND,
     POST,
     PROXYING_NOT_SUPPORTED,
@@ -46,6 +47,7 @@ from aiocoap.optiontypes import OpaqueOption
 from aiocoap.pipe import Phase, Pipe
 from aiocoap.protocol import Context
 from aiocoap.resource import ObservableResource, Resource, Site
+from aiocoap.responder import MAX_NOTIFICATIONS
 from tests.harness import Address, Clock
 
 LOG = logging.getLogger("tests.responder")
@@ -1902,3 +1904,162 @@ def test_created_is_created() -> None:
 def test_pipes_end() -> None:
     with House(says(Message(code=CONTENT))) as house:
         assert house.ask().pipe.phase is Phase.ENDED
+
+
+# An equal registration of the same observer (RFC 7641 section 4.1)
+
+
+def again(asked: Asked, **kwargs: Any) -> Message:
+    """Return the same request once more, with other options."""
+    return asked.pipe.request.copy(**kwargs)
+
+
+def test_an_equal_registration_goes_on_with_the_observation() -> None:
+    state = State()
+    with House(state) as house:
+        asked = house.ask(observe=0)
+        observation: Any = only(state)
+        renewed = again(asked, etags=[b"known"])
+        assert observation.renew(renewed)
+        assert observation.request.opt.etags == (b"known",)
+        house.call(observation.trigger)
+        assert state.counts == [1]
+        assert len(asked.got) == 2
+
+
+def test_an_equal_registration_with_blocks() -> None:
+    state = State(LARGE[:100])
+    with House(state) as house:
+        asked = house.ask(observe=0, block2=(0, False, 2))
+        observation: Any = only(state)
+        assert observation.renew(again(asked))
+        house.call(observation.trigger)
+        assert asked.latest.opt.block2 == (0, True, 2)
+        rest = house.ask(block2=(1, False, 2)).response
+        assert rest.payload == LARGE[64:100]
+
+
+def test_another_format_is_no_reason_not_to_go_on() -> None:
+    state = State()
+    with House(state) as house:
+        asked = house.ask(observe=0)
+        observation: Any = only(state)
+        assert observation.renew(again(asked))
+        house.call(observation.trigger, Message(code=CONTENT, content_format=50))
+        assert asked.latest.opt.content_format == 50
+        assert not asked.is_over
+
+
+@pytest.mark.parametrize("options", [{"uri_query": ["other"]}, {"accept": 50}])
+def test_another_request_does_not_go_on_with_it(options: dict[str, Any]) -> None:
+    state = State()
+    with House(state) as house:
+        asked = house.ask(observe=0)
+        observation: Any = only(state)
+        assert not observation.renew(again(asked, **options))
+        assert observation.request.opt.uri_query == ()
+
+
+def test_another_resource_does_not_go_on_with_it() -> None:
+    state, site = State(), Site()
+    site.add_resource(["one"], state)
+    site.add_resource(["other"], State())
+    with House(site) as house:
+        asked = house.ask(GET, "one", observe=0)
+        observation: Any = only(state)
+        assert not observation.renew(again(asked, uri_path=["other"]))
+        assert not observation.renew(again(asked, uri_path=["nothing"]))
+        house.context.serversite = None
+        assert not observation.renew(again(asked))
+
+
+def test_the_same_resource_by_another_path_does_not_go_on_with_it() -> None:
+    state, site = State(), Site()
+    for name in ("one", "other"):
+        site.add_resource([name], state)
+    with House(site) as house:
+        asked = house.ask(GET, "one", observe=0)
+        observation: Any = only(state)
+        assert not observation.renew(again(asked, uri_path=["other"]))
+
+
+def test_what_is_over_does_not_go_on() -> None:
+    state = State()
+    with House(state) as house:
+        asked = house.ask(observe=0)
+        observation: Any = only(state)
+        house.call(asked.end)
+        assert not observation.renew(again(asked))
+
+
+# Many observers
+
+
+def test_many_notifications_let_others_have_a_turn() -> None:
+    state = State()
+    with House(state) as house:
+        observers = [house.ask(observe=0, peer=str(n)) for n in range(MAX_NOTIFICATIONS + 5)]
+        counts: list[int] = []
+
+        def look() -> None:
+            counts.append(sum(len(asked.got) == 2 for asked in observers))
+            if len(counts) < 10:
+                house.clock.loop.call_soon(look)
+
+        house.clock.loop.call_soon(state.set, b"1")
+        house.clock.loop.call_soon(look)
+        house.clock.settle()
+        assert counts[0] < MAX_NOTIFICATIONS
+        assert MAX_NOTIFICATIONS in counts, "then comes everything else"
+        assert all(asked.latest.payload == b"1" for asked in observers)
+
+
+def test_a_notification_that_becomes_pointless_while_it_is_rendered() -> None:
+    class Leaving(State):
+        async def render_get(self, request: Message) -> Message:
+            if self.rendered:
+                # The observer is gone before there is anything to wait for.
+                asked.end()
+            response = await super().render_get(request)
+            await asyncio.sleep(0)
+            left.append(False)
+            return response
+
+    state, left = Leaving(), []
+    with House(state) as house:
+        asked = house.ask(observe=0)
+        house.call(state.set, b"1")
+        assert len(asked.got) == 1
+        assert left == [False], "the second was cancelled"
+        assert house.tasks == []
+
+
+def test_a_notification_during_which_the_context_is_closed() -> None:
+    class Closing(State):
+        async def render_get(self, request: Message) -> Message:
+            response = await super().render_get(request)
+            if self.rendered > 1:
+                await house.context.shutdown()
+                left.append(True)
+            return response
+
+    state, left = Closing(), []
+    with House(state) as house:
+        house.ask(observe=0)
+        house.call(state.set, b"1")
+        assert left == [True], "who closes the context goes on"
+        assert house.tasks == []
+
+
+def test_a_representation_in_another_format_is_the_end() -> None:
+    """RFC 7641 section 4.2."""
+    state = State()
+    with House(state) as house:
+        asked = house.ask(observe=0)
+        house.call(only(state).trigger, Message(code=CONTENT, payload=b"of the same"))
+        assert not asked.is_over
+        house.call(only(state).trigger, Message(code=CONTENT, content_format=50))
+        assert asked.is_over
+        assert asked.latest.code == NOT_ACCEPTABLE
+        assert asked.latest.opt.observe is None
+        assert state.counts == [1, 0]
