@@ -30,7 +30,7 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 from mimetypes import MimeTypes
 from stat import S_ISDIR
@@ -134,6 +134,7 @@ for _type, _ending in (
     _types.add_type(_type, _ending)
 
 
+@lru_cache(256)
 def guess_format(name: str) -> ContentFormat | None:
     """Guess the content format of a file.
 
@@ -240,23 +241,24 @@ class Files(Resource, interfaces.ObservableResource, PathCapable):
         """
         path = request.opt.uri_path
         with rendered():
-            if S_ISDIR(self._tree.stat(path).st_mode):
+            try:
+                for _ in range(_TRIES):
+                    response = self._read(request, path)
+                    if response is not None:
+                        return response
+            except IsADirectoryError:
                 return self._listing(request, path)
-            for _ in range(_TRIES):
-                response = self._read(request, path)
-                if response is not None:
-                    return response
         raise error.ServiceUnavailable("It is being written to")
 
     def _read(self, request: Message, path: Sequence[str]) -> Message | None:
         """Return a file or a block of it; None if it changed meanwhile.
 
         Raises:
-            OSError: It can not be read.
+            OSError: It can not be read (``IsADirectoryError``: it is a folder).
             RenderableError: It can be, but not in that way.
         """
-        with self._tree.open(path) as file:
-            found = os.fstat(file)
+        file, found = self._tree.open(path)
+        try:
             etag = self._etag(found)
             check_conditions(request, etag)
             content_format = guess_format(path[-1])
@@ -280,6 +282,8 @@ class Files(Resource, interfaces.ObservableResource, PathCapable):
             payload = os.pread(file, part.end - part.start, part.start)
             if _identity(os.fstat(file)) != _identity(found):
                 return None
+        finally:
+            os.close(file)
         if len(payload) != part.end - part.start:
             return None
         response = Message(code=Code.CONTENT, payload=payload, content_format=content_format)

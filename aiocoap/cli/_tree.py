@@ -56,6 +56,10 @@ def _forbidden() -> OSError:
     return OSError(errno.EACCES, os.strerror(errno.EACCES))
 
 
+def _is_folder() -> OSError:
+    return OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+
 def _name(segment: str) -> bytes:
     """Return a segment as the name of something in a folder.
 
@@ -93,6 +97,28 @@ class Tree:
         """Close the root; nothing can be opened any more."""
         os.close(self._root)
 
+    def _enter(self, segments: Sequence[str]) -> int:
+        """Pass through folders; return the last one's descriptor, which is to be left again.
+
+        Raises:
+            OSError: Something on the way is missing, or no folder.
+        """
+        folder = self._root
+        try:
+            for segment in segments:
+                below = os.open(_name(segment), _PASS, dir_fd=folder)
+                self._leave(folder)
+                folder = below
+        except BaseException:
+            self._leave(folder)
+            raise
+        return folder
+
+    def _leave(self, folder: int) -> None:
+        """Close a folder's descriptor, unless it is the root's."""
+        if folder != self._root:
+            os.close(folder)
+
     @contextmanager
     def _folder(self, segments: Sequence[str]) -> Iterator[int]:
         """Pass through folders, and give the last one's descriptor.
@@ -100,15 +126,11 @@ class Tree:
         Raises:
             OSError: Something on the way is missing, or no folder.
         """
-        folder = os.dup(self._root)
+        folder = self._enter(segments)
         try:
-            for segment in segments:
-                below = os.open(_name(segment), _PASS, dir_fd=folder)
-                os.close(folder)
-                folder = below
             yield folder
         finally:
-            os.close(folder)
+            self._leave(folder)
 
     def stat(self, segments: Sequence[str]) -> os.stat_result:
         """Return what is known of a file or folder.
@@ -119,39 +141,46 @@ class Tree:
         Raises:
             OSError: There is none (links and devices do not count).
         """
-        if not segments or not segments[-1]:
-            with self._folder(segments[:-1]) as folder:
+        folder = self._enter(segments[:-1])
+        try:
+            if not segments or not segments[-1]:
                 return os.fstat(folder)
-        with self._folder(segments[:-1]) as folder:
             found = os.stat(_name(segments[-1]), dir_fd=folder, follow_symlinks=False)
+        finally:
+            self._leave(folder)
         if not (S_ISREG(found.st_mode) or S_ISDIR(found.st_mode)):
             raise _missing()
         return found
 
-    @contextmanager
-    def open(self, segments: Sequence[str]) -> Iterator[int]:
-        """Open a file, and give its descriptor.
+    def open(self, segments: Sequence[str]) -> tuple[int, os.stat_result]:
+        """Open a file.
 
         Args:
             segments: Its path.
 
+        Returns:
+            Its descriptor, which is to be closed, and what is known of what that is for.
+
         Raises:
-            OSError: There is none, or it can not be read.
+            OSError: There is none (``EISDIR`` where a folder is), or it can not be read.
         """
-        if not segments:
-            raise _missing()
-        name = _name(segments[-1])
-        with self._folder(segments[:-1]) as folder:
-            # To open a device would do something to it.
-            if not S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-                raise _missing()
-            file = os.open(name, _READ, dir_fd=folder)
+        folder = self._enter(segments[:-1])
         try:
-            if not S_ISREG(os.fstat(file).st_mode):
-                raise _missing()
-            yield file
+            if not segments or not segments[-1]:
+                raise _is_folder()
+            name = _name(segments[-1])
+            # To open a device would do something to it.
+            _check_file(os.stat(name, dir_fd=folder, follow_symlinks=False))
+            file = os.open(name, _READ, dir_fd=folder)
         finally:
+            self._leave(folder)
+        try:
+            found = os.fstat(file)
+            _check_file(found)
+        except BaseException:
             os.close(file)
+            raise
+        return file, found
 
     def entries(self, segments: Sequence[str]) -> list[tuple[str, bool]]:
         """List a folder.
@@ -220,12 +249,24 @@ class Tree:
             OSError: There is none, or it can not be removed; folders are not (``EISDIR``).
         """
         if not segments:
-            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+            raise _is_folder()
         name = _name(segments[-1])
         with self._folder(segments[:-1]) as folder:
             if _check_replaceable(name, folder) is None:
                 raise _missing()
             os.unlink(name, dir_fd=folder)
+
+
+def _check_file(found: os.stat_result) -> None:
+    """See that something is a file.
+
+    Raises:
+        OSError: It is something else.
+    """
+    if S_ISDIR(found.st_mode):
+        raise _is_folder()
+    if not S_ISREG(found.st_mode):
+        raise _missing()
 
 
 def _check_replaceable(name: bytes, folder: int) -> os.stat_result | None:
@@ -239,7 +280,7 @@ def _check_replaceable(name: bytes, folder: int) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     if S_ISDIR(found.st_mode):
-        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        raise _is_folder()
     # For the system it is enough that the folder can be written to.  Who took away the right to
     # write to a file meant that, though.
     if not S_ISREG(found.st_mode) or not os.access(name, os.W_OK, dir_fd=folder):

@@ -294,7 +294,7 @@ async def test_what_the_system_refuses(
     def refuse(*_: object) -> None:
         raise OSError(number, "no", "/a/path/that/nobody/needs/to/know")
 
-    monkeypatch.setattr(Tree, "stat", refuse)
+    monkeypatch.setattr(Tree, "open", refuse)
     with pytest.raises(problem) as raised:
         await get(files, "file.txt")
     if isinstance(raised.value, error.RenderableError):
