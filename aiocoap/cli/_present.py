@@ -56,6 +56,7 @@ class Exit(IntEnum):
     SERVER_ERROR = 5
     INTERRUPTED = 130
     CLOSED_PIPE = 141
+    TERMINATED = 143
 
 
 def exit_code(code: Code) -> Exit:

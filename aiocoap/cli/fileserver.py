@@ -11,7 +11,6 @@ RFC 7252, RFC 6690 section 4 (``/.well-known/core``).
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -19,7 +18,7 @@ from ..protocol import Context
 from ..resource import Site, WKCResource
 from ..transports.catalog import ROWS
 from ..util import hostportjoin
-from ..util.cli import AsyncCLIDaemon, Parser, UsageError, error_line
+from ..util.cli import AsyncCLIDaemon, Parser, UsageError, error_line, say
 from ..util.prettyprint import one_line
 from ._files import Files
 from ._storing import WritableFiles
@@ -35,6 +34,8 @@ from .common import (
 )
 
 __all__ = ["FileServer", "build_parser", "sync_main"]
+
+_PROGRAM = "aiocoap-fileserver"
 
 _EPILOG = """\
 Folders are represented by links to what is in them (RFC 6690). Nothing outside of the root is
@@ -81,7 +82,7 @@ def _size(text: str) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = Parser(
-        prog="aiocoap-fileserver",
+        prog=_PROGRAM,
         description="Serve the files below a folder over CoAP",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -143,6 +144,8 @@ def _check_possible(options: argparse.Namespace) -> None:
 class FileServer(AsyncCLIDaemon):
     """The program."""
 
+    program = _PROGRAM
+
     _context: Context
     _files: Files
 
@@ -182,18 +185,13 @@ class FileServer(AsyncCLIDaemon):
         self._files = files
         if options.verbose:
             for host, port in self._context.bound_addresses:
-                _say(f"serving {options.path} at coap://{hostportjoin(host, port)}/")
+                where = f"{options.path} at coap://{hostportjoin(host, port)}/"
+                say(one_line(f"{_PROGRAM}: serving {where}"))
 
     async def shutdown(self) -> None:
         """Stop answering, and remove what was not uploaded completely."""
         await self._context.shutdown()
         self._files.close()
-
-
-def _say(text: str) -> None:
-    """Write a line to standard error, if that is open."""
-    if sys.stderr is not None:
-        print(f"aiocoap-fileserver: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def sync_main(args: Sequence[str] | None = None) -> NoReturn:
