@@ -33,7 +33,7 @@ from stat import S_IMODE, S_ISDIR, S_ISREG
 
 __all__ = ["MAX_ENTRIES", "Draft", "Tree"]
 
-MAX_ENTRIES = 10_000
+MAX_ENTRIES = 20_000
 """Number of entries up to which a folder can be listed."""
 
 _DRAFT = b".aiocoap-upload-"
