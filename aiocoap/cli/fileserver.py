@@ -187,7 +187,7 @@ class TellingSite(Site):
         block = response.opt.block2
         is_detail = response.code == Code.CONTINUE or (block is not None and block.block_number)
         emit = _log.debug if is_detail else _log.info
-        path = "/" + "/".join(request.opt.uri_path)
+        path = one_line("/" + "/".join(request.opt.uri_path))
         line = ("%s %s from %s: %s", request.code, path, request.remote, response.code)
         self._ration.log(self._clock(), emit, *line)
         if _log.isEnabledFor(logging.DEBUG):

@@ -150,6 +150,8 @@ async def test_requests_are_told_of_on_demand(
     assert await told("a b") == [f"INFO GET /a b from {peer}: 2.05 Content"]
     assert await told("a b", block2=(1, False, 6)) == []
     assert await told("sub", "none") == [f"INFO GET /sub/none from {peer}: 4.04 Not Found"]
+    # A line stays a line.
+    assert await told("a\n1") == [f"INFO GET /a\\n1 from {peer}: 4.04 Not Found"]
     logging.getLogger("coap-server").setLevel(logging.DEBUG)
     first, second = await told("a b", block2=(1, False, 6))
     assert first == f"DEBUG GET /a b from {peer}: 2.05 Content"
