@@ -47,6 +47,12 @@ _LIST = _BY_NAME | os.O_DIRECTORY | os.O_RDONLY
 _READ = _BY_NAME | os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 _CREATE = _BY_NAME | os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
+_DESCRIPTORS = "/proc/self/fd/"
+
+# Where the system can, an unfinished file has no name at all, so that there is nothing to be
+# cleaned up whatever happens.  It gets its name by way of its descriptor.
+_UNNAMED = getattr(os, "O_TMPFILE", 0) if os.path.isdir(_DESCRIPTORS) else 0
+
 
 def _missing() -> OSError:
     return OSError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -291,8 +297,8 @@ def _check_replaceable(name: bytes, folder: int) -> os.stat_result | None:
 class Draft:
     """A file that is being written; made by :meth:`Tree.create`.
 
-    It has a name that the tree does not show, in the folder that it is meant for, so that it can
-    take its place in one step.
+    It has no name or, where the system can not do that, one that the tree does not show.  In any
+    case it is in the folder that it is meant for, so that it can take its place in one step.
 
     Args:
         tree: The tree.
@@ -304,7 +310,7 @@ class Draft:
         OSError: It can not be created; the folder stays open.
     """
 
-    __slots__ = ("_file", "_folder", "_name", "_segments", "_temporary", "_tree")
+    __slots__ = ("_file", "_folder", "_is_named", "_name", "_segments", "_temporary", "_tree")
 
     def __init__(self, tree: Tree, segments: Sequence[str], folder: int, name: bytes) -> None:
         self._tree = tree
@@ -312,7 +318,15 @@ class Draft:
         self._folder = folder
         self._name = name
         self._temporary = _DRAFT + token_hex(8).encode()
+        self._is_named = False
+        if _UNNAMED:
+            # Some file systems can not; others have no room, which the next line tells as well.
+            with suppress(OSError):
+                flags = _UNNAMED | os.O_WRONLY | os.O_CLOEXEC
+                self._file = os.open(b".", flags, 0o666, dir_fd=folder)
+                return
         self._file = os.open(self._temporary, _CREATE, 0o666, dir_fd=folder)
+        self._is_named = True
 
     def write(self, data: bytes) -> None:
         """Append to the file.
@@ -341,6 +355,10 @@ class Draft:
             former = _check_replaceable(self._name, self._folder)
             if former is not None:
                 os.fchmod(self._file, S_IMODE(former.st_mode) & 0o777)
+            if not self._is_named:
+                # A name that is taken can only be had by renaming.
+                os.link(f"{_DESCRIPTORS}{self._file}", self._temporary, dst_dir_fd=self._folder)
+                self._is_named = True
             os.rename(self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         except BaseException:
             self.discard()
@@ -349,8 +367,9 @@ class Draft:
 
     def discard(self) -> None:
         """Remove the file."""
-        with suppress(OSError):
-            os.unlink(self._temporary, dir_fd=self._folder)
+        if self._is_named:
+            with suppress(OSError):
+                os.unlink(self._temporary, dir_fd=self._folder)
         self._close()
 
     def _close(self) -> None:

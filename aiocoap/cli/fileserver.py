@@ -52,9 +52,9 @@ _EPILOG = """\
 Folders are represented by links to what is in them (RFC 6690). Nothing outside of the root is
 served: symbolic links are left out, even those that lead to what is inside.
 
-With --write, PUT and DELETE are open to everybody who can reach the server. Files that are being
-uploaded have names that begin with .aiocoap-upload-, and are not served; should the server be
-killed, they can be deleted.
+With --write, PUT and DELETE are open to everybody who can reach the server. A file that is being
+uploaded has no name until it is whole; where the system can not do that, its name begins with
+.aiocoap-upload-, is not served, and can be deleted, should the server have been killed.
 
 examples:
   %(prog)s

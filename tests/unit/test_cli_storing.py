@@ -13,6 +13,7 @@ import pytest
 
 from aiocoap import error
 from aiocoap.address import UndecidedRemote
+from aiocoap.cli import _tree
 from aiocoap.cli._storing import MAX_UPLOADS, WritableFiles
 from aiocoap.cli._tree import Tree
 from aiocoap.message import Message
@@ -33,7 +34,9 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def files(root: Path) -> Iterator[WritableFiles]:
+def files(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WritableFiles]:
+    # Unfinished files have names, so that they can be counted.
+    monkeypatch.setattr(_tree, "_UNNAMED", 0)
     files = WritableFiles(Tree(str(root)), max_size=LIMIT, clock=later)
     yield files
     files.close()
@@ -321,7 +324,10 @@ async def test_abandoned_uploads_are_forgotten(
     timer.cancel()
 
 
-async def test_unfinished_uploads_end_with_the_server(root: Path) -> None:
+async def test_unfinished_uploads_end_with_the_server(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_tree, "_UNNAMED", 0)
     files = WritableFiles(Tree(str(root)), max_size=LIMIT, clock=later)
     await put(files, "new", payload=b"x" * 16, block1=(0, True, 0))
     assert drafts(root) == 1
