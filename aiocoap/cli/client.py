@@ -211,7 +211,21 @@ def _run(args: Sequence[str] | None) -> int:
         # Before there is a loop, Ctrl-C ends the reading of a payload at once.
         request = _prepare(options)
         return asyncio.run(_until_terminated(_one_shot(options, request)))
-    return interact(options, build_parser(), _open_context, run_request)
+    return interact(options, build_parser(), _open_context, _begin)
+
+
+def _begin(options: argparse.Namespace, context: Context) -> Coroutine[Any, Any, int]:
+    """Make the request of a line here and now, where Ctrl-C reaches it; return what is to run."""
+    try:
+        request = _prepare(options)
+    except UsageError as problem:
+        return _refuse(problem, options)
+    return run_request(options, context, request)
+
+
+async def _refuse(problem: UsageError, options: argparse.Namespace) -> int:
+    """Tell why a line can not be followed."""
+    return _fail(str(problem), Exit.USAGE, options.json)
 
 
 def sync_main(args: Sequence[str] | None = None) -> NoReturn:

@@ -18,6 +18,7 @@ from tests.tools.client_runs import (
     PATIENCE,
     Result,
     Running,
+    Terminal,
     environment,
     one_line,
     run,
@@ -148,6 +149,21 @@ def wait_channel(pid: int) -> None:
         with open(f"/proc/{pid}/stat", encoding="ascii") as file:
             if file.read().rpartition(")")[2].split()[0] == "S":
                 return
+
+
+def test_ctrl_c_while_a_payload_is_typed_in_a_session(base: str, tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path), "INPUTRC": "/dev/null"}
+    with Terminal("--interactive", "--no-color", **home) as terminal:
+        terminal.expect("aiocoap>")
+        terminal.send(f"{base}/mirror -m PUT --payload @-\r")
+        terminal.expect("@-")
+        terminal.interrupt(r"\(cancelled\)")
+        terminal.expect("aiocoap>")
+        terminal.send(f"{base}/line\r")
+        terminal.expect("hello")
+        terminal.expect("aiocoap>")
+        terminal.send("\x04")
+        assert terminal.end() == 0
 
 
 def test_sigterm_ends_an_observation_in_order(base: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from aiocoap.cli.fileserver import build_parser
 from aiocoap.message import Message
 from aiocoap.meta import version
 from aiocoap.numbers.codes import Code
@@ -104,6 +106,17 @@ def reading(root: Path) -> Iterator[Serving]:
 def writing(root: Path) -> Iterator[Serving]:
     with Serving(root, "--write", "--max-upload", "2000000", "--etag-length", "4") as serving:
         yield serving
+
+
+def test_every_option_is_in_an_end_to_end_test() -> None:
+    used = set(re.findall(r'"(--?[a-z-]+)"', Path(__file__).read_text("utf-8")))
+    assert [action for action in build_parser()._actions if action.option_strings] != []
+    unused = [
+        names
+        for action in build_parser()._actions
+        if (names := action.option_strings) and not used.intersection(names)
+    ]
+    assert unused == []
 
 
 # Reading

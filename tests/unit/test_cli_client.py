@@ -9,7 +9,9 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,9 @@ class FakeContext:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.shutdown()
+
+    async def shutdown(self) -> None:
         self.is_shut_down = True
 
 
@@ -788,6 +793,32 @@ async def test_the_coroutine(context: FakeContext) -> None:
 def test_the_interactive_program(context: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "interact", lambda options, *_: 17 if options.interactive else 1)
     assert exit_of("--interactive") == 17
+
+
+def test_lines_of_a_session(
+    context: FakeContext, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Typing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            assert threading.current_thread() is threading.main_thread()
+            raise KeyboardInterrupt
+
+    uri = "coap://host/a"
+    lines = iter([f"{uri} -m PUT --payload @-", "no-scheme", uri])
+    monkeypatch.setattr("aiocoap.cli._interactive._line_reader", lambda: partial(next_of, lines))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Typing()))
+    assert exit_of("--interactive") == 0
+    assert [request.opt.uri_path for request in context.requests] == [("a",)]
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "(cancelled)"
+    assert said[1].startswith("aiocoap-client: 'no-scheme' has no scheme")
+    assert len(said) == 2
+
+
+def next_of(lines: Iterator[str]) -> str:
+    for line in lines:
+        return line
+    raise EOFError
 
 
 @pytest.mark.parametrize(
