@@ -52,7 +52,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import error, interfaces
-from .address import EndpointAddress
+from .address import EndpointAddress, UndecidedRemote
 from .message import Message
 from .numbers.codes import Code
 from .numbers.optionnumbers import OptionNumber
@@ -518,7 +518,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         """
         below = self.token_interface
         remote = message.remote
-        if remote is None or not below.owns(remote):
+        if remote is None or type(remote) is UndecidedRemote or not below.owns(remote):
             remote = below.resolve_now(message)
             if remote is None:
                 return False

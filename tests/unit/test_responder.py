@@ -1236,6 +1236,63 @@ def test_a_large_response() -> None:
         assert house.ask(block2=(9, False, 6)).response.code == BAD_REQUEST
 
 
+class Large(Resource):
+    """Has a representation of several blocks, and acts on an option that others do not know."""
+
+    handled_options = frozenset((65001,))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.renderings = 0
+
+    async def render_get(self, request: Message) -> Message:
+        self.renderings += 1
+        return Message(payload=LARGE)
+
+
+def test_later_blocks_are_no_business_of_the_resource() -> None:
+    resource, site = Large(), Site()
+    site.add_resource(["large"], resource)
+    with House(site) as house:
+        asked = [house.begin(GET, "large", block2=(number, False, 6)) for number in range(3)]
+        house.clock.settle()
+        assert b"".join(one.response.payload for one in asked) == LARGE, "in one go"
+        site.remove_resource(["large"])
+        assert house.ask(GET, "large", block2=(2, False, 6)).response.payload == LARGE[2048:]
+        assert resource.renderings == 1
+        assert house.ask(GET, "large", block2=(0, False, 6)).response.code == NOT_FOUND
+        house.context.serversite = None
+        assert house.ask(GET, "large", block2=(1, False, 6)).response.code == NOT_FOUND
+
+
+def test_later_blocks_of_a_resource_that_acts_on_rare_options() -> None:
+    resource = Large()
+    with House(resource) as house:
+        assert ask_with(house, 65001).response.payload == LARGE[:1024]
+        assert ask_with(house, 65001, block2=(1, False, 6)).response.payload == LARGE[1024:2048]
+        assert ask_with(house, 65001, 65003, block2=(1, False, 6)).response.code == BAD_OPTION
+        assert resource.renderings == 1
+        ask_with(house, 65001, block2=(1, False, 6), group="[ff02::fd]")
+        assert resource.renderings == 2, "groups have no part in transfers"
+
+
+def test_what_is_not_wanted_of_later_blocks_is_not_sent() -> None:
+    with House(Large()) as house:
+        house.ask()
+        assert house.ask(block2=(9, False, 6)).response.code == BAD_REQUEST
+        assert house.ask(block2=(9, False, 6), no_response=8).response.code == EMPTY
+        assert house.ask(block2=(1, False, 6), no_response=8).response.code == CONTENT
+
+
+def test_later_blocks_fit_what_may_be_sent() -> None:
+    with House(Large()) as house:
+        house.ask()
+        response = ask_limited(house, 70, block2=(1, False, 6))
+        assert response.opt.block2 == (32, True, 1)
+        assert response.payload == LARGE[1024:1056]
+        assert ask_limited(house, 30, block2=(1, False, 6)).code == UNAUTHORIZED
+
+
 def test_a_smaller_block_size_is_asked_for() -> None:
     with House(says(Message(code=CONTENT, payload=LARGE[:100]))) as house:
         response = house.ask(block2=(0, False, 1)).response
