@@ -83,8 +83,8 @@ class Reaction(NamedTuple):
 
     reply: Message | None = None
     """To be sent, whatever else is to be done."""
-    pong: bytes | None = None
-    """The token of a ping that has been answered."""
+    is_pong: bool = False
+    """Whether it answers the oldest Ping that has not been answered."""
     end: str | None = None
     """Why the connection is to be closed at once, after the reply."""
 
@@ -109,7 +109,6 @@ class Signaling:
     __slots__ = (
         "_custodies",
         "_max_message_size",
-        "_pings",
         "in_work",
         "is_open",
         "peer_does_blocks",
@@ -126,7 +125,6 @@ class Signaling:
         self.release: Release | None = None
         # Pongs, each with the tokens of those requests that it waits for.
         self._custodies: list[tuple[Message, set[bytes]]] = []
-        self._pings = 0
 
     # What the peer can take
 
@@ -173,12 +171,14 @@ class Signaling:
         return message
 
     def ping(self) -> Message:
-        """Return a Ping, which no other one on the connection has the token of.
+        """Return a Ping.
+
+        It has no token: Pongs come in the order of the Pings, and some peers answer each without
+        one (libcoap 4.3.1 does).
 
         RFC 8323 section 5.4.
         """
-        self._pings = self._pings + 1 & 0xFFFFFFFF
-        return _signal(PING, self._pings.to_bytes(4, "big"))
+        return _signal(PING)
 
     def farewell(self) -> Message:
         """Return the Release that tells the peer that the connection may go.
@@ -218,11 +218,6 @@ class Signaling:
             due.append(self._custodies.pop(0)[0])
         return due or None
 
-    @property
-    def is_released(self) -> bool:
-        """Whether the peer wants the connection closed, and has all it waits for."""
-        return self.release is not None and not self.in_work
-
     # Messages of the peer
 
     def take(self, message: Message) -> Reaction:
@@ -251,7 +246,7 @@ class Signaling:
         if code == PING:
             return self._take_ping(message)
         if code == PONG:
-            return Reaction(pong=message.token)
+            return Reaction(is_pong=True)
         if code == RELEASE:
             self._take_release(message)
         elif code == ABORT:

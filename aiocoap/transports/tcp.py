@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ConnectError", "TCPClient", "TCPServer", "TcpConnection"]
 
+_LARGE = 65_536
+# Bytes that are sent without waiting for more.
+
 # How a peer is found that has gone without a word (seconds; number of questions).
 _KEEPALIVE = (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))
 
@@ -68,7 +71,7 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         origin: What it was opened for, if it was opened from here.
     """
 
-    __slots__ = ("_out", "_pending", "_reader", "_transport")
+    __slots__ = ("_out", "_out_size", "_pending", "_reader", "_transport")
 
     def __init__(
         self,
@@ -85,6 +88,7 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         self._transport: asyncio.Transport | None = None
         # What is sent in one go when all that is at hand has been worked on.
         self._out: list[bytes] = []
+        self._out_size = 0
         # What the pool has been told of messages that are not complete.
         self._pending = 0
 
@@ -164,12 +168,16 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         if not out:
             self._pool.flush_soon(self)
         out.append(data)
+        self._out_size += len(data)
+        if self._out_size >= _LARGE:
+            # It is worth a system call, and the peer may not read.
+            self.flush()
 
     def flush(self) -> None:
         """Send what has come together."""
         out = self._out
         if out:
-            self._out = []
+            self._out, self._out_size = [], 0
             if self._transport is not None:
                 self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
