@@ -133,7 +133,7 @@ class Connection(RuleBasedStateMachine):
     @invariant()
     def in_work(self) -> None:
         assert self.signaling.in_work == self.open
-        assert self.signaling.is_released is (self.is_released and not self.open)
+        assert (self.signaling.release is not None) is self.is_released
 
 
 Connection.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
