@@ -8,7 +8,7 @@ The room knows neither what messages mean nor where the bytes come from.
 RFC 8323 sections 3.2 (TCP) and 4.2 (WebSockets), RFC 8974 (extended tokens).
 
 A frame is a first byte, whose upper half tells the length of options and payload, or how many
-bytes do; the code; the token; options; payload.  How long the whole of it is, is known after six
+bytes do; the code; the token; options; payload.  How long the whole of it is, is known after eight
 bytes at most, and a frame larger than what was announced is refused then, before anything of it
 is kept.
 """

@@ -399,7 +399,7 @@ class Patience:
     """
 
     __slots__ = (
-        "_is_asked",
+        "_asked_since",
         "_opened",
         "_stalled_since",
         "_tuning",
@@ -417,7 +417,8 @@ class Patience:
         # When the message began that is not complete yet, and when the peer stopped to read.
         self._unfinished_since: float | None = None
         self._stalled_since: float | None = None
-        self._is_asked = False
+        # When the peer was asked for a sign of life, if none has come since.
+        self._asked_since: float | None = None
         self.reason = ""
         self.deadline = now + tuning.CSM_TIMEOUT
 
@@ -430,7 +431,7 @@ class Patience:
             is_progress: Whether one or more have been completed by those bytes.
         """
         self.last_received = now
-        self._is_asked = False
+        self._asked_since = None
         if not is_unfinished:
             self._unfinished_since = None
         elif is_progress or self._unfinished_since is None:
@@ -457,38 +458,39 @@ class Patience:
             What is to be done; ``deadline`` is set anew.
         """
         tuning = self._tuning
-        if not is_open and now >= self._opened + tuning.CSM_TIMEOUT:
-            return self._gone("no CSM came from the peer")
+        # Whatever begins after this look is found by the next one in time, or a little later.
+        looks = [now + tuning.MESSAGE_TIMEOUT]
+        if not is_open:
+            due = self._opened + tuning.CSM_TIMEOUT
+            if now >= due:
+                return self._gone("no CSM came from the peer")
+            looks.append(due)
         for since, reason in (
             (self._unfinished_since, "a message of the peer did not become complete"),
             (self._stalled_since, "the peer did not read what it was sent"),
         ):
-            if since is not None and now >= since + tuning.MESSAGE_TIMEOUT:
-                return self._gone(f"{reason} within {tuning.MESSAGE_TIMEOUT:g} seconds")
-        silence = now - self.last_received
-        # Whatever begins after this look is found by the next one in time, or a little later.
-        waits = [tuning.MESSAGE_TIMEOUT]
-        if not is_open:
-            waits.append(self._opened + tuning.CSM_TIMEOUT - now)
-        for since in (self._unfinished_since, self._stalled_since):
             if since is not None:
-                waits.append(since + tuning.MESSAGE_TIMEOUT - now)
-        verdict = Verdict.WAIT
+                due = since + tuning.MESSAGE_TIMEOUT
+                if now >= due:
+                    return self._gone(f"{reason} within {tuning.MESSAGE_TIMEOUT:g} seconds")
+                looks.append(due)
         if may_idle and not is_used:
-            if silence >= tuning.IDLE_TIMEOUT:
+            due = self.last_received + tuning.IDLE_TIMEOUT
+            if now >= due:
                 return Verdict.IDLE
-            waits.append(tuning.IDLE_TIMEOUT - silence)
+            looks.append(due)
+        verdict = Verdict.WAIT
         interval = tuning.KEEPALIVE_INTERVAL
         if interval and is_open:
-            if silence >= interval:
-                if self._is_asked:
+            asked = self._asked_since
+            due = (self.last_received if asked is None else asked) + interval
+            if now >= due:
+                if asked is not None:
                     return self._gone("the peer answered no ping")
-                self._is_asked = True
-                verdict = Verdict.PING
-                waits.append(interval)
-            else:
-                waits.append(interval - silence)
-        self.deadline = now + min(waits)
+                self._asked_since = now
+                verdict, due = Verdict.PING, now + interval
+            looks.append(due)
+        self.deadline = min(looks)
         return verdict
 
     def _gone(self, reason: str) -> Verdict:
