@@ -570,3 +570,30 @@ def test_a_newer_notification_takes_the_place_of_what_waits() -> None:
         # A Reset that comes late is the end all the same.
         script.send(RST, EMPTY, mid="D")
         assert thermometer.count == 0
+
+
+def test_a_client_gets_one_notification_at_a_time_whatever_it_observes() -> None:
+    """Section 4.5.1: NSTART is a limit for each client, not for each observation."""
+    thermometer = Thermometer(b"0", CON)
+    other = "[2001:db8::2]"
+    with played(server(thermometer)) as script:
+        for name, peer in (("t", None), ("u", None), ("v", other)):
+            script.send(CON, GET, mid=name, token=name, uri_path=TEMPERATURE, observe=0, peer=peer)
+            script.expect(ACK, CONTENT, mid=name, token=name, observe=..., peer=peer)
+        thermometer.become(b"1")
+        script.expect(CON, CONTENT, mid="A", token="t", payload=b"1")
+        script.expect(CON, CONTENT, mid="C", token="v", payload=b"1", peer=other)
+        script.send(RST, EMPTY, mid="C", peer=other)
+        script.quiet(1)
+        # What waits is the latest when its time comes.
+        thermometer.become(b"2")
+        script.quiet(0.9)
+        script.send(ACK, EMPTY, mid="A")
+        tokens = set()
+        for mid in ("D", "E"):
+            got = script.expect(CON, CONTENT, mid=mid, payload=b"2", within=0)
+            tokens.add(got.token)
+            script.quiet(1.9)
+            script.send(RST, EMPTY, mid=mid)
+        assert tokens == {script.token("t"), script.token("u")}
+        assert thermometer.count == 0
