@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from collections.abc import Iterator
-from typing import Any
+from io import TextIOWrapper
+from typing import Any, TextIO
 
 from .. import interfaces
 from ..credentials import (
@@ -29,7 +31,7 @@ from ..meta import version
 from ..protocol import Context
 from ..transports.catalog import ROWS
 from ..util import hostportsplit
-from ..util.cli import UsageError
+from ..util.cli import UsageError, give_up_stream
 from ..util.prettyprint import escape_controls, one_line
 
 __all__ = [
@@ -109,9 +111,25 @@ class _LogFormatter(logging.Formatter):
         return escape_controls(super().format(record))
 
 
+class _LogHandler(logging.StreamHandler[TextIO]):
+    """Writes log lines to standard error, for as long as that takes them."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Be content with less where they can not be written."""
+        if isinstance(sys.exc_info()[1], OSError):
+            give_up_stream(2)
+        else:
+            super().handleError(record)
+
+
 def show_log() -> None:
-    """Direct log entries to standard error, as a program does that has it for itself."""
-    handler = logging.StreamHandler()
+    """Direct log entries to standard error, as a program does that has the streams for itself.
+
+    What these can not encode is escaped from here on, as it already is on standard error.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    handler = _LogHandler()
     handler.setFormatter(
         _LogFormatter("%(asctime)s.%(msecs)03d %(levelname)s %(message)s", "%H:%M:%S")
     )

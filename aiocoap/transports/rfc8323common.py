@@ -395,7 +395,7 @@ class RFC8323Remote(EndpointAddress):
         signaling = self.signaling
         if self.end is not None or signaling.in_work:
             return
-        if self._is_leaving and self.origin is not None:
+        if self._is_leaving and (self.origin is not None or not signaling.is_open):
             self.lose("the own end has released the connection")
             self._close(True)
         elif signaling.release is not None and not self._pool.tman.awaits_response(self):
@@ -535,6 +535,11 @@ class ConnectionPool(TokenInterface):
         """
 
     # Where requests go
+
+    @property
+    def schemes(self) -> frozenset[str]:
+        """URI schemes that requests by the connections have."""
+        return frozenset((self.scheme,))
 
     def owns(self, remote: EndpointAddress) -> bool:
         """Whether an address is a connection of this pool that still goes."""

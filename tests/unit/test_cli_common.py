@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +228,35 @@ def self_signed(certificate: str, key: str) -> None:
     Path(key).write_bytes(
         private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
+
+
+def test_logs_that_can_not_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given_up: list[int] = []
+    monkeypatch.setattr(common, "give_up_stream", given_up.append)
+    record = logging.LogRecord("coap", logging.WARNING, "file", 1, "text %s", (), None)
+    handler = common._LogHandler()
+    # A mistake in the program shows; a full disk does not.
+    record.args = (1, 2)
+    handler.emit(record)
+    assert "not all arguments converted" in capsys.readouterr().err
+    assert given_up == []
+
+    def write(text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    record.args = (1,)
+    monkeypatch.setattr(handler.stream, "write", write)
+    handler.emit(record)
+    assert given_up == [2]
+
+
+def test_characters_that_standard_output_can_not_encode(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "ascii"))
+    common.show_log()
+    print("é", flush=True)
+    assert raw.getvalue() == b"\\xe9\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from aiocoap.address import EndpointAddress
 from aiocoap.message import Message
 from aiocoap.numbers.codes import GET
 from aiocoap.numbers.types import CON
+from aiocoap.pipe import Phase, Pipe
 
 
 class Datagrams(interfaces.MessageInterface):
@@ -89,6 +91,12 @@ def test_interfaces_have_no_ping_unless_they_say_so() -> None:
         Tokens(None).ping(EndpointAddress(), lambda: None)
     with pytest.raises(error.Error, match="can not be pinged"):
         asyncio.run(Requests().ping(EndpointAddress()))
+
+
+def test_interfaces_have_nothing_to_listen_to_unless_they_say_so() -> None:
+    pipe = Pipe(Message(code=GET), logging.getLogger("coap-test"))
+    Requests().listen(pipe)
+    assert pipe.phase is Phase.PREPARING
 
 
 def test_addresses_are_recognized_or_filled_in() -> None:
