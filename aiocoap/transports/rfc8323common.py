@@ -619,7 +619,8 @@ class ConnectionPool(TokenInterface):
                 connection = await self._open_any(origin, addresses)
                 await connection.opened()
         except BaseException as problem:
-            if connection is not None:
+            # If it has ended by itself, the last words are still to be read.
+            if connection is not None and connection.end is None:
                 connection.lose("it could not be set up")
                 connection._close(False)
             if isinstance(problem, asyncio.TimeoutError):
