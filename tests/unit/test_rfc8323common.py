@@ -920,6 +920,69 @@ def test_too_many_requests_of_one_peer_are_not_read() -> None:
         assert len(slow.waiting) == rfc8323common.MAX_IN_WORK // 2
 
 
+def test_many_requests_in_one_piece_are_worked_on_in_turn() -> None:
+    """The bound holds, however much the system hands over at once."""
+    slow = Slow()
+    most = rfc8323common.MAX_IN_WORK
+    with Streams(site(s=slow)) as streams:
+        peer = streams.accept()
+        frames = [
+            encode_frame(stream_message(GET, token=b"%d" % n, uri_path=["s"]))
+            for n in range(4 * most)
+        ]
+        raw = b"".join(frames)
+        peer.send_raw(raw)
+        answered = 0
+        while answered < len(frames):
+            assert 0 < len(slow.waiting) <= most
+            assert len(peer.remote.signaling.in_work) <= most
+            slow.answer()
+            peer.expect(CONTENT, token=b"%d" % answered)
+            answered += 1
+        assert peer.wire.is_reading
+        assert streams.server._kept == 0
+        peer.send(PING)
+        peer.expect(PONG)
+
+
+def test_what_waits_to_be_worked_on_goes_with_the_connection() -> None:
+    slow = Slow()
+    most = rfc8323common.MAX_IN_WORK
+    with Streams(site(s=slow)) as streams:
+        peer = streams.accept()
+        raw = b"".join(
+            encode_frame(stream_message(GET, token=b"%d" % n, uri_path=["s"]))
+            for n in range(2 * most)
+        )
+        peer.send_raw(raw)
+        peer.close()
+        for _ in range(most):
+            slow.answer()
+        streams.clock.settle()
+        assert len(slow.seen) == most
+        assert slow.waiting == []
+        assert streams.server._kept == 0
+
+
+def test_who_is_not_read_from_can_not_finish_a_message() -> None:
+    slow = Slow()
+    with Streams(site(s=slow)) as streams:
+        peer = streams.accept()
+        for n in range(rfc8323common.MAX_IN_WORK - 1):
+            peer.send(GET, token=b"%d" % n, uri_path=["s"])
+        last = encode_frame(stream_message(GET, token=b"last", uri_path=["s"]))
+        peer.send_raw(last + last[:3])
+        assert not peer.wire.is_reading
+        streams.clock.advance(300)
+        assert not peer.wire.ended
+        while not peer.wire.is_reading:
+            slow.answer()
+            peer.expect(CONTENT)
+        # From now on, it can.
+        peer.quiet(59)
+        peer.expect_abort("did not become complete", within=62)
+
+
 # A peer that does not read
 
 
