@@ -437,6 +437,15 @@ class Patience:
         elif is_progress or self._unfinished_since is None:
             self._unfinished_since = now
 
+    def not_reading(self, now: float) -> None:
+        """Take note that nothing is read from the peer: its message can not become complete.
+
+        Args:
+            now: Monotonic seconds.
+        """
+        if self._unfinished_since is not None:
+            self._unfinished_since = now
+
     def stalled(self, now: float | None) -> None:
         """Take note that the peer does not read what it is sent, or reads again.
 

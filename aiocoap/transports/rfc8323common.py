@@ -212,6 +212,16 @@ class RFC8323Remote(EndpointAddress):
 
     # Messages that come
 
+    @property
+    def room_for_work(self) -> int:
+        """Number of requests of the peer that can be taken in."""
+        return max(0, MAX_IN_WORK - len(self.signaling.in_work))
+
+    @property
+    def reads(self) -> bool:
+        """Whether anything is read from the peer at present."""
+        return not (self._is_stalled or self._is_busy)
+
     def _take(self, message: Message) -> None:
         """Take in a message."""
         signaling = self.signaling
@@ -286,7 +296,7 @@ class RFC8323Remote(EndpointAddress):
                 self._write(self._encode(pong))
         if self._is_busy and len(self.signaling.in_work) <= MAX_IN_WORK // 2:
             self._is_busy = False
-            self._read_on(not self._is_stalled)
+            self._read_again()
         if self._is_leaving or self.signaling.release is not None:
             # Not from within this call, as the caller is not ready for it.
             self._pool.loop.call_soon(self.close_if_done)
@@ -354,7 +364,12 @@ class RFC8323Remote(EndpointAddress):
             frame = self._waiting.pop(next(iter(self._waiting)))
             self._pool.account(-len(frame))
             self._send_bytes(frame)
-        if not self._is_stalled and not self._is_busy:
+        self._read_again()
+
+    def _read_again(self) -> None:
+        """Read from the connection again, if nothing is in the way any more."""
+        if self.reads:
+            self.patience.not_reading(self._pool.loop.time())
             self._read_on(True)
 
     # The end
@@ -454,6 +469,8 @@ class RFC8323Remote(EndpointAddress):
             # The peer does not read the last words.
             self._close(False)
             return
+        if not self.reads:
+            self.patience.not_reading(now)
         tman = self._pool.tman
         is_used = bool(self.signaling.in_work) or tman.is_interested_in(self)
         verdict = self.patience.judge(now, self.signaling.is_open, self.origin is not None, is_used)
@@ -619,7 +636,8 @@ class ConnectionPool(TokenInterface):
                 connection = await self._open_any(origin, addresses)
                 await connection.opened()
         except BaseException as problem:
-            if connection is not None:
+            # If it has ended by itself, the last words are still to be read.
+            if connection is not None and connection.end is None:
                 connection.lose("it could not be set up")
                 connection._close(False)
             if isinstance(problem, asyncio.TimeoutError):

@@ -131,17 +131,19 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         if self.is_over:
             return
         reader = self._reader
-        messages = reader.feed(data, self)
-        pending = reader.pending
-        self.patience.received(self._pool.loop.time(), pending > 0, bool(messages))
-        if pending != self._pending:
-            self._account(pending)
+        messages = reader.feed(data, self, self.room_for_work)
+        self.patience.received(self._pool.loop.time(), reader.is_unfinished, bool(messages))
+        self._account(reader.pending)
         for message in messages:
             self._take(message)
             if self.end is not None:
                 return
         if reader.fault is not None:
             self.abort(f"what came is no message: {reader.fault}")
+        elif reader.has_more:
+            if self.reads:
+                # Others have their turn before.
+                self._pool.loop.call_soon(self.data_received, b"")
         elif self.signaling.release is not None:
             self._after_reading()
 
@@ -187,6 +189,9 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             return
         if is_wanted:
             transport.resume_reading()
+            if self._reader.has_more:
+                # Not from within this call, as the caller is not ready for it.
+                self._pool.loop.call_soon(self.data_received, b"")
         else:
             transport.pause_reading()
 
@@ -201,7 +206,9 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             self._transport.abort()
 
     def _account(self, pending: int) -> None:
-        """Tell the pool how many bytes are kept of a message that is not complete."""
+        """Tell the pool how many bytes are kept of what has not been worked on."""
+        if pending == self._pending:
+            return
         is_bearable = self._pool.account(pending - self._pending)
         self._pending = pending
         if not is_bearable:

@@ -82,6 +82,23 @@ def test_any_bytes_are_messages_or_a_fault(raw: bytes, places: list[int], limit:
     assert feed(cut(raw, places), limit) == whole
 
 
+@given(st.lists(messages(), max_size=8), places, st.lists(st.integers(0, 3), min_size=30))
+def test_as_many_at_a_time_as_are_wanted(
+    sent: list[Message], places: list[int], wanted: list[int]
+) -> None:
+    raw = b"".join(encode_frame(message) for message in sent)
+    reader = FrameReader(1 << 20)
+    found: list[Message] = []
+    pieces = cut(raw, places)
+    for most, piece in zip(wanted, pieces + [b""] * len(wanted), strict=False):
+        some = reader.feed(piece, most=most)
+        assert len(some) <= most
+        found += some
+    found += reader.feed(b"".join(pieces[len(wanted) :]))
+    assert seen(found) == seen(sent)
+    assert reader.pending == 0
+
+
 @given(st.binary(min_size=8, max_size=64))
 def test_eight_bytes_tell_the_size(raw: bytes) -> None:
     size = frame_size(raw)

@@ -123,6 +123,27 @@ def test_many_at_once_and_the_rest_later() -> None:
     assert reader.feed(b"") == []
 
 
+def test_as_many_as_are_wanted() -> None:
+    raw = b"".join(encode_frame(Message(code=GET, token=bytes((n,)))) for n in range(10))
+    reader = FrameReader(LIMIT)
+    assert [m.token for m in reader.feed(raw + raw[:2], most=3)] == [b"\0", b"\1", b"\2"]
+    assert reader.has_more
+    assert not reader.is_unfinished
+    assert reader.feed(b"", most=0) == []
+    assert [m.token for m in reader.feed(b"", most=1)] == [b"\3"]
+    assert reader.pending == len(raw) + 2
+    # What comes meanwhile is behind the rest.
+    assert [m.token for m in reader.feed(raw[2:6], most=7)] == [
+        bytes((n,)) for n in range(4, 10)
+    ] + [b"\0"]
+    assert reader.has_more
+    assert [m.token for m in reader.feed(b"")] == [b"\1"]
+    assert not reader.has_more
+    assert reader.pending == 0
+    reader.feed(b"\1")
+    assert reader.is_unfinished
+
+
 def test_byte_by_byte() -> None:
     raw = encode_frame(Message(code=GET, token=bytes(300), payload=bytes(70000)))
     reader = FrameReader(LIMIT)

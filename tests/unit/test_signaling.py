@@ -420,6 +420,17 @@ def test_messages_that_become_complete() -> None:
     assert look(it, 2000.0) is Verdict.WAIT
 
 
+def test_a_message_that_is_not_read() -> None:
+    it = patience()
+    it.received(1020.0, is_unfinished=True, is_progress=False)
+    it.not_reading(1070.0)
+    assert look(it, 1080.0) is Verdict.WAIT
+    assert look(it, 1130.0) is Verdict.GONE
+    it = patience()
+    it.not_reading(1070.0)
+    assert look(it, 1140.0) is Verdict.WAIT
+
+
 def test_a_peer_that_does_not_read() -> None:
     it = patience()
     it.stalled(1020.0)
