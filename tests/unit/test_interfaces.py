@@ -124,12 +124,12 @@ def test_token_managers_keep_no_account_unless_they_say_so() -> None:
 
 def test_interfaces_decline_nothing_unless_they_say_so() -> None:
     assert Datagrams().schemes is None
-    assert Tokens().schemes is None
+    assert Tokens(None).schemes is None
     assert not Requests().declines(Message(code=GET))
 
 
 def test_nobody_has_to_be_told_of_the_end() -> None:
-    assert asyncio.run(Tokens().release()) is None  # type: ignore[func-returns-value]
+    assert asyncio.run(Tokens(None).release()) is None  # type: ignore[func-returns-value]
 
 
 def test_addresses_are_recognized_or_filled_in() -> None:
