@@ -446,15 +446,16 @@ class RFC8323Remote(EndpointAddress):
         self.lose(reason)
         self._close(is_orderly)
 
-    def lose(self, reason: str) -> None:
+    def lose(self, reason: str, end: NetworkError | None = None) -> None:
         """Take note that nothing goes over the connection any more.
 
         Args:
             reason: Why, for those who wait for something.
+            end: What they get to see, if it is to be a particular error.
         """
         if self.end is not None:
             return
-        self.end = RemoteServerShutdown(f"{self._remote_hostinfo}: {reason}")
+        self.end = end or RemoteServerShutdown(f"{self._remote_hostinfo}: {reason}")
         if self._waiting is not None:
             self._pool.account(-sum(map(len, self._waiting.values())))
         self._waiting = self._pings = None

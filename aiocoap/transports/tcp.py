@@ -112,9 +112,16 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             self._remote_hostinfo = pool._hostinfo(host_of_sockaddr(remote), remote[1])
         else:
             self._remote_hostinfo = pool._hostinfo(*self.origin)
-        if not pool.add(self):
-            self.end = NetworkError("there are too many connections")
+        problem = self._objection(self._transport)
+        if problem is None and not pool.add(self):
+            problem = NetworkError("there are too many connections")
+        if problem is not None:
+            self.end = problem
             self._transport.abort()
+
+    def _objection(self, transport: asyncio.Transport) -> NetworkError | None:
+        """Return why a connection can not be used, or None; nothing was sent over it yet."""
+        return None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that the connection is gone."""
@@ -235,6 +242,7 @@ class _TCPPooling(ConnectionPool):
 
     scheme: ClassVar[str] = "coap+tcp"
     default_port: ClassVar[int] = COAP_PORT
+    _connection_class: ClassVar[type[TcpConnection]] = TcpConnection
 
     def __init__(self, tman: TokenManager, log: Logger, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(tman, log, loop)
@@ -307,7 +315,7 @@ class TCPClient(_TCPPooling):
         for endpoint in await resolve(self.loop, *address):
             try:
                 _, connection = await self.loop.create_connection(
-                    lambda: TcpConnection(
+                    lambda: self._connection_class(
                         self, self.log, self.loop, is_server=False, origin=origin
                     ),
                     endpoint.text,
@@ -315,7 +323,9 @@ class TCPClient(_TCPPooling):
                     **settings,
                 )
             except OSError as exc:
-                problem = problem or exc
+                # That nobody listens at one address says less than what happened at another.
+                if problem is None or isinstance(problem, ConnectionRefusedError):
+                    problem = exc
             else:
                 return connection
         assert problem is not None  # resolving gives one address at least
@@ -380,23 +390,21 @@ class TCPServer(_TCPPooling):
         reuse_port = bool(port) and defaults.has_reuse_port()
         sock = _listening(endpoints, port, reuse_port)
         try:
-            self._server = await loop.create_server(
-                self._accept, sock=sock, **self._server_settings(_server_context)
-            )
+            name = sock.getsockname()
+            await self._listen(sock, _server_context)
         except BaseException:
             sock.close()
             raise
-        name = self._server.sockets[0].getsockname()
         self._bound = (host_of_sockaddr(name), name[1])
         return self
 
-    def _server_settings(self, context: SSLContext | None) -> dict[str, Any]:
-        """Return what asyncio is to know when it listens, beyond the socket."""
-        return {"backlog": _BACKLOG}
+    async def _listen(self, sock: socket.socket, context: SSLContext | None) -> None:
+        """Begin to accept connections."""
+        self._server = await self.loop.create_server(self._accept, sock=sock, backlog=BACKLOG)
 
     def _accept(self) -> TcpConnection:
         """Return the protocol of a new connection."""
-        return TcpConnection(self, self.log, self.loop, is_server=True)
+        return self._connection_class(self, self.log, self.loop, is_server=True)
 
     @property
     def bound_address(self) -> tuple[str, int] | None:
@@ -418,8 +426,8 @@ class TCPServer(_TCPPooling):
             server.close()
 
 
-_BACKLOG = 1024
-# Connections that may wait to be accepted; the system may have fewer.
+BACKLOG = 1024
+"""Connections that may wait to be accepted; the system may have fewer."""
 
 
 def _listening(endpoints: list[Endpoint] | None, port: int, reuse_port: bool) -> socket.socket:
