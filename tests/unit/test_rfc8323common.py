@@ -220,6 +220,30 @@ def test_who_never_says_what_it_takes() -> None:
             streams.result(request)
 
 
+def test_who_says_it_too_late() -> None:
+    class Hasty(TransportTuning):
+        CONNECT_TIMEOUT = 5.0
+
+    with Streams(tuning=Hasty) as streams:
+        request = streams.request(get())
+        peer = streams.connection(greets=False)
+        peer.expect(CSM)
+        with pytest.raises(TimeoutError, match="within 5 s"):
+            streams.result(request, within=6)
+        peer.expect_closed("abort")
+        assert streams.client.connections == {}
+
+
+def test_a_connection_that_is_there_is_not_waited_for() -> None:
+    with Streams() as streams:
+        first = streams.request(get())
+        peer = streams.connection()
+        peer.send(CONTENT, token=peer.expect(GET).token)
+        streams.result(first)
+        assert streams.client.resolve_now(get()) is peer.remote
+        assert streams.clock.run(streams.client.resolve(get())) is peer.remote
+
+
 def test_the_connection_is_lost_before_the_csm() -> None:
     with Streams() as streams:
         request = streams.request(get())
