@@ -27,7 +27,7 @@ from aiocoap.numbers.types import ACK, CON, NON, RST
 from aiocoap.resource import ObservableResource, Site, hashing_etag
 from tests.harness import Address, Clock, Endpoint, Link, empty_tables
 
-SEEDS = 36
+SEEDS = 30
 BATCHES = 3
 
 DAY = 86_400.0

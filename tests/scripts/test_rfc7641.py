@@ -510,3 +510,90 @@ def test_a_new_registration_may_have_another_format() -> None:
         script.expect(CON, CONTENT, mid="C", token="t", observe=..., content_format=60)
         script.send(RST, EMPTY, mid="C")
         assert not formatted.observations
+
+
+# Section 4.5
+
+DAY = 24 * 3600
+ROUND = DAY / 24
+"""Seconds between two looks at who is to be asked; being asked takes no longer than that more."""
+
+
+def test_the_latest_state_comes_even_if_its_notification_was_lost() -> None:
+    """At the latest when the observer is asked to confirm that it is there, after a day at most.
+
+    It is so again the day after; who has gone meanwhile is no observer any more.
+    """
+    thermometer = Thermometer(b"18.5 Cel")
+    with played(server(thermometer)) as script:
+        script.send(NON, GET, token="t", uri_path=TEMPERATURE, observe=0)
+        script.expect(NON, CONTENT, token="t", observe=..., payload=b"18.5 Cel")
+        thermometer.become(b"19.2 Cel")
+        lost = script.expect(NON, CONTENT, token="t", observe=..., payload=b"19.2 Cel")
+        for mid in ("A", "B"):
+            found = script.expect(
+                CON, CONTENT, mid=mid, token="t", observe=..., payload=b"19.2 Cel", within=DAY + 1
+            )
+            assert found.time - lost.time > DAY - 2 * ROUND
+            if mid == "A":
+                script.send(ACK, EMPTY, mid="A")
+                lost = found
+        for wait in (3, 6, 12, 24):
+            script.expect_raw(found.raw, within=wait)
+        assert thermometer.count == 1
+        script.quiet(48)
+        assert thermometer.count == 0
+
+
+def test_a_newer_notification_takes_the_place_of_what_waits() -> None:
+    """Sections 4.5.1 and 4.5.2: one is outstanding; states between are silently skipped."""
+    thermometer = Thermometer(b"0", CON)
+    with played(server(thermometer)) as script:
+        script.send(CON, GET, mid="A", token="t", uri_path=TEMPERATURE, observe=0)
+        script.expect(ACK, CONTENT, mid="A", token="t", observe=..., payload=b"0")
+        thermometer.become(b"1")
+        script.expect(CON, CONTENT, mid="B", token="t", observe=..., payload=b"1")
+        for state in (b"2", b"3", b"4"):
+            thermometer.become(state)
+            script.quiet(0.5)
+        script.send(ACK, EMPTY, mid="B")
+        # Acknowledged, so that the attempts begin anew.
+        script.expect(CON, CONTENT, mid="C", token="t", observe=..., payload=b"4", within=0)
+        thermometer.become(b"5")
+        script.expect(CON, CONTENT, mid="D", token="t", observe=..., payload=b"5", within=3)
+        # An acknowledgement that comes late says that the client is there, but not what it knows.
+        script.send(ACK, EMPTY, mid="C")
+        script.expect(CON, CONTENT, mid="D", token="t", observe=..., payload=b"5", within=6)
+        thermometer.become(b"6")
+        script.expect(CON, CONTENT, mid="E", token="t", observe=..., payload=b"6", within=12)
+        assert thermometer.count == 1
+        # A Reset that comes late is the end all the same.
+        script.send(RST, EMPTY, mid="D")
+        assert thermometer.count == 0
+
+
+def test_a_client_gets_one_notification_at_a_time_whatever_it_observes() -> None:
+    """Section 4.5.1: NSTART is a limit for each client, not for each observation."""
+    thermometer = Thermometer(b"0", CON)
+    other = "[2001:db8::2]"
+    with played(server(thermometer)) as script:
+        for name, peer in (("t", None), ("u", None), ("v", other)):
+            script.send(CON, GET, mid=name, token=name, uri_path=TEMPERATURE, observe=0, peer=peer)
+            script.expect(ACK, CONTENT, mid=name, token=name, observe=..., peer=peer)
+        thermometer.become(b"1")
+        script.expect(CON, CONTENT, mid="A", token="t", payload=b"1")
+        script.expect(CON, CONTENT, mid="C", token="v", payload=b"1", peer=other)
+        script.send(RST, EMPTY, mid="C", peer=other)
+        script.quiet(1)
+        # What waits is the latest when its time comes.
+        thermometer.become(b"2")
+        script.quiet(0.9)
+        script.send(ACK, EMPTY, mid="A")
+        tokens = set()
+        for mid in ("D", "E"):
+            got = script.expect(CON, CONTENT, mid=mid, payload=b"2", within=0)
+            tokens.add(got.token)
+            script.quiet(1.9)
+            script.send(RST, EMPTY, mid=mid)
+        assert tokens == {script.token("t"), script.token("u")}
+        assert thermometer.count == 0
