@@ -311,14 +311,14 @@ def test_every_address_of_a_name_is_tried() -> None:
         assert streams.dialled == [("192.0.2.1", 5683), ("192.0.2.2", 5683)]
 
 
-def test_the_first_problem_is_told() -> None:
+def test_the_first_problem_beyond_a_refusal_is_told() -> None:
     def unreachable() -> None:
         raise OSError(errno.ENETUNREACH, "unreachable")
 
     with Streams() as streams:
         streams.names["host.example"] = ["192.0.2.1", "192.0.2.2"]
         streams.refusals = {"192.0.2.1": refused, "192.0.2.2": unreachable}
-        with pytest.raises(ConnectError, match=r"host\.example:5683 .*refused"):
+        with pytest.raises(ConnectError, match=r"host\.example:5683 .*unreachable"):
             streams.result(streams.request(get("coap+tcp://host.example/h")))
 
 
@@ -376,7 +376,7 @@ def sockets(monkeypatch: pytest.MonkeyPatch) -> type[ListeningSocket]:
 
 def listen(streams: Streams, bind: Any, problem: Exception | None = None) -> TCPServer:
     async def create_server(factory: Any, *, sock: Any, **settings: Any) -> Listener:
-        assert settings == {"backlog": tcp._BACKLOG}
+        assert settings == {"backlog": tcp.BACKLOG}
         if problem is not None:
             raise problem
         return Listener(sock)
