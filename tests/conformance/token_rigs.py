@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import socket
+import ssl
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from aiocoap.address import EndpointAddress
+from aiocoap.credentials import CredentialsMap
 from aiocoap.error import NetworkError, ResolutionError
 from aiocoap.interfaces import TokenInterface, TokenManager
 from aiocoap.message import Message
@@ -22,8 +27,10 @@ from aiocoap.numbers.constants import TransportTuning
 from aiocoap.transports.simple6 import MessageInterfaceSimple6
 from aiocoap.transports.simplesocketserver import MessageInterfaceSimpleServer
 from aiocoap.transports.tcp import TCPClient, TCPServer
+from aiocoap.transports.tls import TLSClient, TLSServer
 from aiocoap.transports.udp6 import MessageInterfaceUDP6
 from aiocoap.util import hostportjoin
+from tests.certificates import Certificates
 from tests.conformance.rigs import LOG, PATIENCE, Rig
 
 
@@ -42,6 +49,7 @@ class Tokens(TokenManager):
         self.responses: asyncio.Queue[Message] = asyncio.Queue()
         self.errors: asyncio.Queue[tuple[Any, EndpointAddress]] = asyncio.Queue()
         self.sending = False
+        self.credentials = CredentialsMap()
         # What a message manager looks at.
         self.context = SimpleNamespace(
             loop=asyncio.get_running_loop(),
@@ -63,8 +71,12 @@ class Tokens(TokenManager):
         self.errors.put_nowait((error, remote))
 
     @property
-    def client_credentials(self) -> Any:
-        return None
+    def client_credentials(self) -> CredentialsMap:
+        return self.credentials
+
+    @property
+    def server_credentials(self) -> CredentialsMap:
+        return CredentialsMap()
 
     @property
     def transport_tuning(self) -> TransportTuning:
@@ -288,6 +300,32 @@ class Tcp(TokenRig):
         )
 
 
+@functools.cache
+def certificates() -> Certificates:
+    """Certificates for the whole run."""
+    return Certificates(Path(tempfile.mkdtemp(prefix="aiocoap-conformance-")))
+
+
+class Tls(TokenRig):
+    """The same over TLS."""
+
+    scheme = "coaps+tcp"
+    is_connected = True
+
+    async def make_token_client(self, tokens: Tokens) -> TokenInterface:
+        tokens.credentials.load_from_dict(
+            {"coaps+tcp://*": {"tlscert": {"certfile": certificates().authority.file}}}
+        )
+        return await TLSClient.create_client_transport(tokens, LOG, asyncio.get_running_loop())
+
+    async def make_token_server(self, tokens: Tokens) -> TokenInterface:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificates().server.file, certificates().server.key_file)
+        return await TLSServer.create_server(
+            (self.host, 0), tokens, LOG, asyncio.get_running_loop(), context
+        )
+
+
 class FakeTokens(TokenRig):
     """No transport at all."""
 
@@ -310,5 +348,6 @@ TOKEN_RIGS: dict[str, tuple[type[TokenRig], str]] = {
     "simple on ::1": (SimpleTokens, "::1"),
     "tcp on ::1": (Tcp, "::1"),
     "tcp on 127.0.0.1": (Tcp, "127.0.0.1"),
+    "tls on ::1": (Tls, "::1"),
     "fake": (FakeTokens, "127.0.0.1"),
 }
