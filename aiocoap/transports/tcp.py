@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ConnectError", "TCPClient", "TCPServer", "TcpConnection"]
 
+_LARGE = 65_536
+# Bytes that are sent without waiting for more.
+
 # How a peer is found that has gone without a word (seconds; number of questions).
 _KEEPALIVE = (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))
 
@@ -68,7 +71,7 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         origin: What it was opened for, if it was opened from here.
     """
 
-    __slots__ = ("_out", "_pending", "_reader", "_transport")
+    __slots__ = ("_out", "_out_size", "_pending", "_reader", "_transport")
 
     def __init__(
         self,
@@ -85,6 +88,7 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         self._transport: asyncio.Transport | None = None
         # What is sent in one go when all that is at hand has been worked on.
         self._out: list[bytes] = []
+        self._out_size = 0
         # What the pool has been told of messages that are not complete.
         self._pending = 0
 
@@ -134,17 +138,19 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         if self.is_over:
             return
         reader = self._reader
-        messages = reader.feed(data, self)
-        pending = reader.pending
-        self.patience.received(self._pool.loop.time(), pending > 0, bool(messages))
-        if pending != self._pending:
-            self._account(pending)
+        messages = reader.feed(data, self, self.room_for_work)
+        self.patience.received(self._pool.loop.time(), reader.is_unfinished, bool(messages))
+        self._account(reader.pending)
         for message in messages:
             self._take(message)
             if self.end is not None:
                 return
         if reader.fault is not None:
             self.abort(f"what came is no message: {reader.fault}")
+        elif reader.has_more:
+            if self.reads:
+                # Others have their turn before.
+                self._pool.loop.call_soon(self.data_received, b"")
         elif self.signaling.release is not None:
             self._after_reading()
 
@@ -171,12 +177,16 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         if not out:
             self._pool.flush_soon(self)
         out.append(data)
+        self._out_size += len(data)
+        if self._out_size >= _LARGE:
+            # It is worth a system call, and the peer may not read.
+            self.flush()
 
     def flush(self) -> None:
         """Send what has come together."""
         out = self._out
         if out:
-            self._out = []
+            self._out, self._out_size = [], 0
             if self._transport is not None:
                 self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
@@ -186,6 +196,9 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             return
         if is_wanted:
             transport.resume_reading()
+            if self._reader.has_more:
+                # Not from within this call, as the caller is not ready for it.
+                self._pool.loop.call_soon(self.data_received, b"")
         else:
             transport.pause_reading()
 
@@ -200,7 +213,9 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             self._transport.abort()
 
     def _account(self, pending: int) -> None:
-        """Tell the pool how many bytes are kept of a message that is not complete."""
+        """Tell the pool how many bytes are kept of what has not been worked on."""
+        if pending == self._pending:
+            return
         is_bearable = self._pool.account(pending - self._pending)
         self._pending = pending
         if not is_bearable:

@@ -61,8 +61,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """
         util.cbordiag util.linkformat_pygments util.prettyprint util.cli
         cli cli.common cli._options cli._payload cli._request cli._json cli._present
-        cli._discover cli._output cli._commandline cli._interactive cli.client cli.defaults
-        cli._tree cli._files cli._storing cli.fileserver
+        cli._discover cli._output cli._commandline cli._exchange cli._interactive
+        cli.client cli.defaults cli._mediatypes cli._tree cli._files cli._storing cli.fileserver
         """,
     ),
 )

@@ -96,7 +96,8 @@ def test_their_server_refuses_who_shows_nothing(made: Certificates, theirs: int)
     done = aiocoap_client(f"coaps+tcp://localhost:{theirs}/", "--credentials", trusting(made))
     assert done.returncode == 3
     assert done.stderr.count(b"\n") == 1
-    assert b"certificate required" in done.stderr
+    # Its last words may be lost, as it closes the connection at once.
+    assert b"certificate required" in done.stderr or b"right after the handshake" in done.stderr
     assert b'"client-certificate": "FILE"' in done.stderr
 
 

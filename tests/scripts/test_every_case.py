@@ -26,6 +26,7 @@ def cases(prefix: str, numbers: Iterable[int], form: str = "02") -> list[str]:
         ("test_etsi_core", cases("TD_COAP_CORE", [*range(1, 24), 31])),
         ("test_etsi_link", cases("TD_COAP_LINK", range(1, 10))),
         ("test_etsi_block", cases("TD_COAP_BLOCK", range(1, 7))),
+        ("test_etsi_obs", cases("TD_COAP_OBS", [1, 2, *range(4, 15)])),
         ("test_rfc7252", cases("figure", [*range(2, 7), *range(16, 24)], "")),
         ("test_rfc7641", cases("figure", range(2, 7), "")),
         ("test_rfc7959", cases("figure", range(2, 14), "")),
