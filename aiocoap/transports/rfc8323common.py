@@ -335,7 +335,9 @@ class RFC8323Remote(EndpointAddress):
             return None
         if not self._pool.account(len(frame)):
             self._pool.account(-len(frame))
-            self._fail("there is too much that the peer does not read", None)
+            # Not from within this call, as the caller is not ready for it.
+            reason = "there is too much that the peer does not read"
+            self._pool.loop.call_soon(self._fail, reason, None)
             return None
         if self._waiting is None:
             self._waiting = {}

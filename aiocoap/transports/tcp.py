@@ -140,11 +140,11 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         reader = self._reader
         messages = reader.feed(data, self, self.room_for_work)
         self.patience.received(self._pool.loop.time(), reader.is_unfinished, bool(messages))
-        self._account(reader.pending)
         for message in messages:
             self._take(message)
             if self.end is not None:
                 return
+        self._account(reader.pending)
         if reader.fault is not None:
             self.abort(f"what came is no message: {reader.fault}")
         elif reader.has_more:

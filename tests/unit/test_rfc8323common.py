@@ -220,6 +220,30 @@ def test_who_never_says_what_it_takes() -> None:
             streams.result(request)
 
 
+def test_who_says_it_too_late() -> None:
+    class Hasty(TransportTuning):
+        CONNECT_TIMEOUT = 5.0
+
+    with Streams(tuning=Hasty) as streams:
+        request = streams.request(get())
+        peer = streams.connection(greets=False)
+        peer.expect(CSM)
+        with pytest.raises(TimeoutError, match="within 5 s"):
+            streams.result(request, within=6)
+        peer.expect_closed("abort")
+        assert streams.client.connections == {}
+
+
+def test_a_connection_that_is_there_is_not_waited_for() -> None:
+    with Streams() as streams:
+        first = streams.request(get())
+        peer = streams.connection()
+        peer.send(CONTENT, token=peer.expect(GET).token)
+        streams.result(first)
+        assert streams.client.resolve_now(get()) is peer.remote
+        assert streams.clock.run(streams.client.resolve(get())) is peer.remote
+
+
 def test_the_connection_is_lost_before_the_csm() -> None:
     with Streams() as streams:
         request = streams.request(get())
@@ -1063,6 +1087,37 @@ def test_what_waits_is_bounded_for_notifications(monkeypatch: pytest.MonkeyPatch
         streams.clock.settle()
         assert peer.wire.ended == "abort"
         assert not streams.server_tokens.incoming_requests
+
+
+def test_what_waits_is_bounded_for_the_last_notification(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody below may call back while a message is handed down."""
+    monkeypatch.setattr(rfc8323common, "MAX_KEPT", 500)
+    observed = Observed()
+    with Streams(site(o=observed)) as streams:
+        peer = streams.accept()
+        peer.send(GET, token=b"o", observe=0, uri_path=["o"])
+        peer.expect(CONTENT)
+        stalled(streams, peer)
+        observed.updated_state(Message(code=NOT_FOUND, payload=bytes(1000)))
+        streams.clock.settle()
+        assert peer.wire.ended == "abort"
+        assert not streams.server_tokens.incoming_requests
+
+
+def test_nobody_is_called_back_from_within_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rfc8323common, "MAX_KEPT", 500)
+    with Streams() as streams:
+        peer = streams.accept()
+        stalled(streams, peer)
+        told: list[Any] = []
+        streams.server_tokens.dispatch_error = lambda *what: told.append(what)  # type: ignore[method-assign]
+        message = Message(code=CONTENT, payload=bytes(1000))
+        message.remote = peer.remote
+        streams.server.send_message(message, None)
+        assert told == []
+        streams.clock.settle()
+        assert [remote for _, remote in told] == [peer.remote]
+        assert peer.wire.ended == "abort"
 
 
 def test_requests_of_ours_to_who_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
