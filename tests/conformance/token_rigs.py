@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import socket
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,7 +49,6 @@ class Tokens(TokenManager):
         self.responses: asyncio.Queue[Message] = asyncio.Queue()
         self.errors: asyncio.Queue[tuple[Any, EndpointAddress]] = asyncio.Queue()
         self.sending = False
-        self.credentials = CredentialsMap()
         # What a message manager looks at.
         self.context = SimpleNamespace(
             loop=asyncio.get_running_loop(),
@@ -71,8 +70,8 @@ class Tokens(TokenManager):
         self.errors.put_nowait((error, remote))
 
     @property
-    def client_credentials(self) -> CredentialsMap:
-        return self.credentials
+    def client_credentials(self) -> Any:
+        return Trusting()
 
     @property
     def server_credentials(self) -> CredentialsMap:
@@ -300,29 +299,36 @@ class Tcp(TokenRig):
         )
 
 
-@functools.cache
-def certificates() -> Certificates:
-    """Certificates for the whole run."""
-    return Certificates(Path(tempfile.mkdtemp(prefix="aiocoap-conformance-")))
+@cache
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return what a server and its clients secure connections by."""
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    with TemporaryDirectory() as folder:
+        made = Certificates(Path(folder))
+        server.load_cert_chain(made.server.file, made.server.key_file)
+        client = ssl.create_default_context(cafile=made.authority.file)
+    return server, client
+
+
+class Trusting:
+    """Credentials of clients that trust the server."""
+
+    def ssl_client_context(self, scheme: str, hostinfo: str) -> ssl.SSLContext:
+        return contexts()[1]
 
 
 class Tls(TokenRig):
-    """The same over TLS."""
+    """Connections over TLS."""
 
     scheme = "coaps+tcp"
     is_connected = True
 
     async def make_token_client(self, tokens: Tokens) -> TokenInterface:
-        tokens.credentials.load_from_dict(
-            {"coaps+tcp://*": {"tlscert": {"certfile": certificates().authority.file}}}
-        )
         return await TLSClient.create_client_transport(tokens, LOG, asyncio.get_running_loop())
 
     async def make_token_server(self, tokens: Tokens) -> TokenInterface:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificates().server.file, certificates().server.key_file)
         return await TLSServer.create_server(
-            (self.host, 0), tokens, LOG, asyncio.get_running_loop(), context
+            (self.host, 0), tokens, LOG, asyncio.get_running_loop(), contexts()[0]
         )
 
 
@@ -349,5 +355,6 @@ TOKEN_RIGS: dict[str, tuple[type[TokenRig], str]] = {
     "tcp on ::1": (Tcp, "::1"),
     "tcp on 127.0.0.1": (Tcp, "127.0.0.1"),
     "tls on ::1": (Tls, "::1"),
+    "tls on 127.0.0.1": (Tls, "127.0.0.1"),
     "fake": (FakeTokens, "127.0.0.1"),
 }

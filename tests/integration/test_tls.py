@@ -210,7 +210,7 @@ async def test_alternative_addresses_have_to_prove_to_be_the_origin(made: Certif
         uri = f"coaps+tcp://localhost:{port}/who"
         origin = ("localhost", port)
         # That one has a certificate for its own address only.
-        pool._wishes[origin] = ((f"127.0.0.2:{wrong}",), 1e9)
+        pool._wishes[origin] = ((f"127.0.0.2:{wrong}",), 0.0)
         assert json.loads((await ask(client, GET, uri)).payload)[0] == uri
         (connection,) = pool.connections
         assert connection._transport.get_extra_info("peername")[:2] == ("127.0.0.1", port)
