@@ -405,7 +405,7 @@ async def test_messages_may_come_in_fragments() -> None:
         assert (await received(raw)).code == CONTENT
         (connection,) = connections(server)
         assert connection._connection.held == connection._held == 0
-        assert pool(server)._unfinished == 0
+        assert pool(server)._kept == 0
 
 
 async def test_a_message_that_does_not_become_complete() -> None:
@@ -420,16 +420,16 @@ async def test_a_message_that_does_not_become_complete() -> None:
             await asyncio.Event().wait()
 
         task = asyncio.create_task(raw.send(never_ending()))
-        await until(lambda: pool(server)._unfinished == len(b"begun"))
+        await until(lambda: pool(server)._kept == len(b"begun"))
         assert "did not become complete" in await aborted(raw)
         await until(lambda: not pool(server)._links)
-        assert pool(server)._unfinished == 0
+        assert pool(server)._kept == 0
         task.cancel()
         await asyncio.wait([task])
 
 
 async def test_too_much_that_is_not_complete(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rfc8323common, "MAX_UNFINISHED", 1000)
+    monkeypatch.setattr(rfc8323common, "MAX_KEPT", 1000)
     async with served(None) as (server, port):
         sock = plain_socket(port)
         loop = asyncio.get_running_loop()
@@ -440,7 +440,7 @@ async def test_too_much_that_is_not_complete(monkeypatch: pytest.MonkeyPatch) ->
         await loop.sock_sendall(sock, head + b"x" * 1000)
         await until(lambda: not connections(server))
         sock.close()
-        await until(lambda: not pool(server)._unfinished)
+        await until(lambda: not pool(server)._kept)
 
 
 @pytest.mark.parametrize("what", ["requests", "pings", "websocket pings"])
