@@ -493,6 +493,11 @@ class Message:
         scheme = self.remote.scheme if isinstance(self.remote, UndecidedRemote) else "coap"
         self.remote = UndecidedRemote(scheme, hostinfo)
 
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the message is to go to an address that a transport has made."""
+        return self.remote is not None and not isinstance(self.remote, UndecidedRemote)
+
     def destination(self) -> UndecidedRemote:
         """Return scheme and authority that a request is to be sent to, unresolved.
 

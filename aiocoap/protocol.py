@@ -374,8 +374,12 @@ class Context(interfaces.RequestProvider):
                 return _checked(message, interface)
         if self._is_shut_down:
             raise error.LibraryShutdown
-        remote = message.remote or message.destination()
-        raise error.NoRequestInterface(f"no transport of this context serves {remote.uri_base}")
+        if message.is_resolved:
+            raise error.NoRequestInterface(
+                f"no transport of this context goes to {message.remote!r}"
+            )
+        where = message.destination().uri_base
+        raise error.NoRequestInterface(f"no transport of this context serves {where}")
 
     def find_remote_and_interface_now(self, message: Message) -> interfaces.RequestInterface | None:
         """Do the same, if that needs no waiting; else return None.

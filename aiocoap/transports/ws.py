@@ -274,7 +274,7 @@ class WSPool(ConnectionPool[PoolKey]):
         super().__init__(tman, log, loop)
         self._credentials: CredentialsMap = tman.client_credentials
         self._servers: list[Server] = []
-        self._bound: tuple[str, int] | None = None
+        self._bound: dict[str, tuple[str, int]] = {}
         # What the event loop knows, and what of that is not ready yet.
         self._links: dict[Link, None] = {}
         self._opening: dict[Link, None] = {}
@@ -384,13 +384,22 @@ class WSPool(ConnectionPool[PoolKey]):
                     context=secured_by,
                 )
             )
-            if self._bound is None:
-                self._bound = (host_of_sockaddr(name), name[1])
+            self._bound[scheme] = (host_of_sockaddr(name), name[1])
 
     @property
     def bound_address(self) -> tuple[str, int] | None:
         """Host and port that can be connected to without TLS, if there is one."""
-        return self._bound
+        return self._bound.get("coap+ws")
+
+    @property
+    def bound_secure_address(self) -> tuple[str, int] | None:
+        """Host and port that can be connected to by TLS, if there is one."""
+        return self._bound.get("coaps+ws")
+
+    @property
+    def schemes(self) -> frozenset[str]:
+        """URI schemes that requests by the connections have."""
+        return frozenset(_DEFAULT_PORTS)
 
     # Connections
 
