@@ -119,26 +119,19 @@ class UndecidedRemote(EndpointAddress):
         hostinfo: ``host[:port]`` in URI form (IPv6 addresses in brackets, zones after ``%``).
     """
 
-    __slots__ = ("_hostinfo", "_scheme")
+    __slots__ = ("hostinfo", "scheme")
+
+    scheme: str
+    hostinfo: str
 
     def __init__(self, scheme: str, hostinfo: str) -> None:
-        self._scheme = scheme
-        self._hostinfo = hostinfo
-
-    @property
-    def scheme(self) -> str:
-        """URI scheme of the request."""
-        return self._scheme
-
-    @property
-    def hostinfo(self) -> str:
-        """Authority of the request's destination."""
-        return self._hostinfo
+        self.scheme = scheme
+        self.hostinfo = hostinfo
 
     @property
     def uri_base(self) -> str:
         """Scheme and authority of the request's destination."""
-        return f"{self._scheme}://{self._hostinfo}"
+        return f"{self.scheme}://{self.hostinfo}"
 
     @property
     def is_multicast(self) -> bool:
@@ -153,10 +146,10 @@ class UndecidedRemote(EndpointAddress):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UndecidedRemote):
             return NotImplemented
-        return (self._scheme, self._hostinfo) == (other._scheme, other._hostinfo)
+        return (self.scheme, self.hostinfo) == (other.scheme, other.hostinfo)
 
     def __hash__(self) -> int:
-        return hash((self._scheme, self._hostinfo))
+        return hash((self.scheme, self.hostinfo))
 
     def __repr__(self) -> str:
         return f"<UndecidedRemote {self.uri_base}>"

@@ -49,8 +49,9 @@ class ClientObservation:
     Whatever ends the observation from outside is delivered as an error, once to each errback
     and once to each iteration, however late they come.
 
-    An observation without callbacks ends when the last reference to it is gone.  When it ends
-    from this side, the server is told.
+    An observation without a callback for notifications ends when the last reference to it is
+    gone, of which its other callbacks can not be told.  When it ends from this side, the server
+    is told.
 
     Attributes:
         cancelled: Whether the observation is over.
@@ -156,7 +157,9 @@ class ClientObservation:
         if self._callbacks:
             self._consumed = self._serial
             for callback in list(self._callbacks):
-                self._call(callback, response)
+                # One of them may cancel it.
+                if not self.cancelled:
+                    self._call(callback, response)
         self._wake()
 
     def become(self, state: Freshness) -> None:
@@ -168,7 +171,9 @@ class ClientObservation:
         if self.state is not state and not self.cancelled:
             self.state = state
             for callback in list(self._state_callbacks):
-                self._call(callback, state)
+                # One of them may end it.
+                if self.state is state:
+                    self._call(callback, state)
 
     def error(self, exception: BaseException) -> None:
         """End the observation with an error; one that is over stays as it is.

@@ -53,6 +53,9 @@ class MessageInterface(ABC):
     It is driven by a :class:`MessageManager`, which it calls back with what comes in.
     """
 
+    schemes: frozenset[str] | None = None
+    """URI schemes that requests by this interface have; None where that is not known before."""
+
     def send(self, message: Message) -> None:
         """Send a message whose type and Message ID are set, once.
 
@@ -158,6 +161,11 @@ class MessageManager(ABC):
 
 class TokenInterface(ABC):
     """Something that messages go in and out of, with types and Message IDs left to it."""
+
+    @property
+    def schemes(self) -> frozenset[str] | None:
+        """URI schemes that requests by this interface have; None where that is not known before."""
+        return None
 
     @abstractmethod
     def send_message(
@@ -321,6 +329,11 @@ class TokenManager(ABC):
     def client_credentials(self) -> CredentialsMap:
         """What to authenticate with as a client."""
 
+    @property
+    def server_credentials(self) -> CredentialsMap:
+        """What to authenticate with, and to accept, as a server."""
+        raise NotImplementedError
+
 
 class RequestInterface(ABC):
     """Something that can take requests to where they go."""
@@ -331,6 +344,18 @@ class RequestInterface(ABC):
 
         Args:
             request: A pipe; the remote of its request has been filled in by this interface.
+        """
+
+    def listen(self, request: Pipe) -> None:  # noqa: B027
+        """Put into a pipe what still comes back for a request that was sent before.
+
+        Nothing is sent.  Where observations end with a connection there is nothing to wait for,
+        and nothing is done unless an interface says otherwise.
+
+        Args:
+            request: A pipe; its request has the token that it was sent with.
+
+        RFC 7641 section 3.
         """
 
     async def ping(self, remote: EndpointAddress) -> None:
@@ -363,6 +388,14 @@ class RequestInterface(ABC):
 
         Raises:
             ResolutionError: The name can not be resolved.
+        """
+        return False
+
+    def declines(self, message: Message) -> bool:
+        """Whether a request is not for this interface, as far as that is seen without waiting.
+
+        Args:
+            message: A request.
         """
         return False
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
+from functools import lru_cache
 from struct import Struct
 from struct import error as StructError
 from typing import Any
@@ -41,6 +42,26 @@ _INCOMING, _OUTGOING = Direction.INCOMING, Direction.OUTGOING
 
 _pack_header = Struct("!BBH").pack
 _BYTES = tuple([bytes((number,)) for number in range(256)])
+
+
+@lru_cache(maxsize=256)
+def _directions(uri: str, with_host: bool) -> tuple[Options, UndecidedRemote]:
+    """Return the options and the destination of requests for a URI; nobody changes them.
+
+    Programs ask for the same things again and again.
+
+    Raises:
+        MalformedUrlError: The URI can not be turned into a request.
+        IncompleteUrlError: The URI has no scheme or host.
+
+    RFC 7252 section 6.4.
+    """
+    parts = decompose(uri)
+    options = Options()
+    options.uri_host = parts.uri_host if with_host else None
+    options.uri_path = parts.uri_path
+    options.uri_query = parts.uri_query
+    return options, UndecidedRemote(parts.scheme, parts.hostinfo)
 
 
 class Message:
@@ -450,15 +471,9 @@ class Message:
 
         RFC 7252 section 6.4.
         """
-        parts = decompose(uri)
-        opt = self.opt
-        opt.uri_host = parts.uri_host if set_uri_host else None
-        opt.uri_port = None
-        opt.uri_path = parts.uri_path
-        opt.uri_query = parts.uri_query
-        opt.proxy_uri = opt.proxy_scheme = None
+        options, self.remote = _directions(uri, set_uri_host)
+        self.opt.direct(options)
         self._path_prefix = ()
-        self.remote = UndecidedRemote(parts.scheme, parts.hostinfo)
 
     @property
     def unresolved_remote(self) -> str | None:

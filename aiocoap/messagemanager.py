@@ -203,7 +203,8 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
 
         RFC 7252 sections 4.2 to 4.5.
         """
-        verdict, detail = self._receive(message, self._time())
+        now = self._time()
+        verdict, detail = self._receive(message, now)
         if verdict is _REQUEST:
             if self._heart.wake < self._armed:
                 self._arm()
@@ -215,15 +216,16 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
             # An answer may have made room for what was queued.
             self._follow_up()
             if verdict is _RESPONSE:
-                self._process_response(message)
+                self._process_response(message, now)
             elif verdict is _RESET and detail is not None:
                 detail()
 
-    def _process_response(self, response: Message) -> None:
+    def _process_response(self, response: Message, now: float) -> None:
         """Hand up a response, and acknowledge or reject it."""
         if self.token_manager.process_response(response):
-            reply = self._heart.accept(response, self._time())
-            self._follow_up()
+            reply = self._heart.accept(response, now)
+            if self._heart.wake < self._armed:
+                self._arm()
         else:
             reply = self._heart.refuse(response)
         if reply is not None:
@@ -278,7 +280,7 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
             if not message.code:
                 return None
             delay = self._prepare_own_message(request)
-        elif self._is_guarded(message.remote):  # type: ignore[arg-type]
+        elif message.remote.is_global if self._guards is None else self._guards:  # type: ignore[union-attr]
             # Nobody but the application chose to send there.
             self._proof.confirm(message.remote, self._time())  # type: ignore[arg-type]
         taken = self._heart.send(message, messageerror_monitor, self._time(), delay)
@@ -373,6 +375,11 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
             ResolutionError: The name can not be resolved.
         """
         return await self.message_interface.determine_remote(message)
+
+    @property
+    def schemes(self) -> frozenset[str] | None:
+        """URI schemes that requests by the transport have."""
+        return self.message_interface.schemes
 
     def resolve_now(self, message: Message) -> EndpointAddress | None:
         """Return where a request goes, if that needs no waiting.

@@ -49,6 +49,15 @@ _RULES = {
 _BYTES = tuple([bytes((number,)) for number in range(256)])
 
 _URI_PATH = int(OptionNumber.URI_PATH)
+_DESTINATION = (
+    int(OptionNumber.URI_HOST),
+    int(OptionNumber.URI_PORT),
+    _URI_PATH,
+    int(OptionNumber.URI_QUERY),
+    int(OptionNumber.PROXY_URI),
+    int(OptionNumber.PROXY_SCHEME),
+)
+# The options that say what a request is for.
 _DOTS = (b".", b"..")
 
 
@@ -304,6 +313,20 @@ class Options(Values):
         elif path:
             del values[_URI_PATH]
         return path[:depth]
+
+    def direct(self, destination: Options) -> None:
+        """Let a request be for something else.
+
+        Args:
+            destination: Has the Uri-* options to take over, and no others.
+        """
+        values = self._values
+        if not values:
+            self._values = destination._values.copy()
+            return
+        for number in _DESTINATION:
+            values.pop(number, None)
+        values.update(destination._values)
 
     def __contains__(self, number: int) -> bool:
         """Whether an option of that number occurs at all, acceptable or not."""

@@ -184,7 +184,9 @@ class Context(interfaces.RequestProvider):
         Raises:
             ValueError: There is no such transport, it is none for servers, does not have an
                 option or lacks one, there is no such port, or the loop is not the running one.
-            NetworkError: An address can not be bound to, or a group not joined.
+            NetworkError: An address can not be bound to, or a group not joined.  Where
+                ``transports`` is None, connections that can not be had are left out instead, and
+                the log says so.
         """
         self = cls(
             loop=loop,
@@ -194,14 +196,24 @@ class Context(interfaces.RequestProvider):
             transport_tuning=transport_tuning,
         )
         common = {"bind": bind, "multicast": multicast, "server_context": _ssl_context}
+        is_chosen = transports is not None
         if transports is None:
             names = defaults.get_default_servertransports(loop=self.loop)
             transports = [n for n in names if (needs := lookup(n).needs) is None or common[needs]]
-        await self._open_all(transports, common)
+        await self._open_all(transports, common, is_chosen)
         return self
 
-    async def _open_all(self, transports: _Transports, server: Mapping[str, Any] | None) -> None:
-        """Open transports, or none at all."""
+    async def _open_all(
+        self, transports: _Transports, server: Mapping[str, Any] | None, is_chosen: bool = True
+    ) -> None:
+        """Open transports, or none at all.
+
+        Args:
+            transports: Names, perhaps with options.
+            server: Options that are common to all, or None for a client.
+            is_chosen: Whether somebody asked for those transports.  If not, connections are a
+                bonus, and no reason to serve nothing where they can not be had.
+        """
         if isinstance(transports, str):
             raise ValueError(f"transports is a list of names, not a single string {transports!r}")
         assert transports is not None
@@ -214,19 +226,24 @@ class Context(interfaces.RequestProvider):
                 self.log.warning("%s=%r concerns no transport of the context", name, value)
         try:
             for row in rows:
-                merged = None
-                if server is not None:
-                    bind = bind_for(row, server["bind"])
-                    merged = {**server, "bind": bind, **(options.get(row.name) or {})}
-                    if row.needs is not None and merged[row.needs] is None:
-                        raise ValueError(f"the transport {row.name!r} needs {row.needs}")
-                await self._open(row, merged)
+                try:
+                    await self._open(row, server, options.get(row.name) or {})
+                except (ValueError, error.NetworkError) as problem:
+                    if is_chosen or row.kind == "message":
+                        raise
+                    self.log.warning("There is no %s: %s", row.name, problem)
         except BaseException:
             await self.shutdown()
             raise
 
-    async def _open(self, row: Transport, server: Mapping[str, Any] | None) -> None:
+    async def _open(
+        self, row: Transport, server: Mapping[str, Any] | None, own: Mapping[str, Any]
+    ) -> None:
         """Build the stack of one transport: the only place that ties its floors together."""
+        if server is not None:
+            server = {**server, "bind": bind_for(row, server["bind"]), **own}
+            if row.needs is not None and server[row.needs] is None:
+                raise ValueError(f"the transport {row.name!r} needs {row.needs}")
         tokens = TokenManager(self)
         if row.kind == "message":
             messages = MessageManager(tokens)
@@ -363,7 +380,7 @@ class Context(interfaces.RequestProvider):
     def find_remote_and_interface_now(self, message: Message) -> interfaces.RequestInterface | None:
         """Do the same, if that needs no waiting; else return None.
 
-        Only the first transport is asked: another one must not get ahead of it.
+        A transport that would have to wait is not overtaken by those behind it.
 
         Args:
             message: A request.
@@ -371,12 +388,14 @@ class Context(interfaces.RequestProvider):
         Raises:
             MissingRemoteError: The request has no destination.
             ResolutionError: The host name can not be resolved.
+            NetworkError: It goes to the other end of a connection that is closed.
             ConToMulticast: It is confirmable and goes to a group.
         """
-        if self.request_interfaces:
-            first = self.request_interfaces[0]
-            if first.fill_or_recognize_remote_now(message):
-                return _checked(message, first)
+        for interface in self.request_interfaces:
+            if interface.fill_or_recognize_remote_now(message):
+                return _checked(message, interface)
+            if not interface.declines(message):
+                break
         return None
 
     def render_to_plumbing_request(self, plumbing_request: Pipe) -> None:

@@ -26,6 +26,7 @@ from . import error
 from .address import EndpointAddress
 from .clientobservation import ClientObservation
 from .message import Message
+from .numbers.codes import Code
 from .numbers.constants import TransportTuning
 from .numbers.optionnumbers import OptionNumber
 from .pipe import Renewal
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
         def fits(self, request: Message) -> bool: ...
 
         def renew(self, message: Message, interface: interfaces.RequestInterface) -> None: ...
+
+        def listen(self, message: Message, interface: interfaces.RequestInterface) -> None: ...
 
         def fail(self, exception: BaseException | None) -> None: ...
 
@@ -186,6 +189,8 @@ class Registration:
         is_running = is_notification(first)
         if is_running:
             self.note(first)
+        elif self._is_put_off(message):
+            return True
         else:
             self.is_registered = False
         observation = self.observer()
@@ -201,6 +206,24 @@ class Registration:
                 error.NotObservable() if is_response else error.ObservationCancelled()
             )
         return True
+
+    def _is_put_off(self, answer: Message) -> bool:
+        """Take in an answer that may mean: not now, but later.
+
+        A server that comes back to many observers at once has reason for that.
+
+        Returns:
+            Whether it is tried again; if not, the answer is the end.
+
+        RFC 7252 section 5.9.3.4.
+        """
+        return (
+            self.is_renewing
+            and answer.code == Code.SERVICE_UNAVAILABLE
+            and self._can_renew()
+            and self.observer() is not None
+            and self.retry(answer.opt.max_age or 0)
+        )
 
     def note(self, notification: Message) -> None:
         """Take note that the server has us among the observers.
@@ -263,17 +286,41 @@ class Registration:
             return False
         if self._task is not None and self._task is not asyncio.current_task(self._delivery.loop):
             # It is known, and will be tried.
+            self._delivery.loop.call_soon(self._listen)
             return True
         return self.retry()
 
-    def retry(self) -> bool:
-        """Register again some time later; return False if that has been tried enough."""
+    def retry(self, at_least: float = 0.0) -> bool:
+        """Register again some time later; return False if that has been tried enough.
+
+        Args:
+            at_least: Seconds that have to go by before.
+        """
         pause = self._upkeep.fail()
         if pause is None:
             return False
-        self._spawn(self._come_back(pause))
+        self._spawn(self._come_back(max(pause, at_least)))
+        # What failed is on its way to its end, and takes the token with it.
+        self._delivery.loop.call_soon(self._listen)
         self._follow()
         return True
+
+    def _listen(self) -> None:
+        """Take notifications until it is time to register again.
+
+        The server may have us among its observers all the same, and would take us off if they
+        were rejected; one that comes tells the present state, and that the server is there.
+        """
+        if self._task is None:
+            # It is over, or goes on already.
+            return
+        assert self._context is not None  # or nothing would be tried again
+        message = self._template.copy(token=self.token, remote=self._remote)
+        # What is wrong with the address will be found out in time.
+        with suppress(Exception):
+            interface = self._context.find_remote_and_interface_now(message)
+            if interface is not None:
+                self._delivery.listen(message, interface)
 
     def waits(self) -> bool:
         """Take note that a notification was outdated before it was complete.

@@ -58,6 +58,7 @@ __all__ = [
 ]
 
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
+_BLOCK1 = int(OptionNumber.BLOCK1)
 
 
 class _Response(asyncio.Future[Message]):
@@ -149,6 +150,18 @@ class _Delivery:
         pipe = Renewal(message, self._log)
         self.stop = pipe.on_event(self.on_event)
         interface.request(pipe)
+
+    def listen(self, message: Message, interface: interfaces.RequestInterface) -> None:
+        """Take notifications, unless that is done already.
+
+        Args:
+            message: The request, with the token that it had; it is not sent.
+            interface: What would take it to where it goes.
+        """
+        if self.stop is None:
+            pipe = Renewal(message, self._log)
+            self.stop = pipe.on_event(self.on_event)
+            interface.listen(pipe)
 
     def fits(self, request: Message) -> bool:
         """Whether a request fits into one message."""
@@ -365,8 +378,9 @@ class _BlockwiseDelivery(_Delivery):
 
     def close(self) -> None:
         """Stop to work on the request."""
-        self._abandon_task()
-        super().close()
+        if self._task is not None:
+            self._abandon_task()
+        _Delivery.close(self)
 
     # Tasks: one to resolve and upload if need be, one for each response in several blocks
 
@@ -430,6 +444,8 @@ class _BlockwiseDelivery(_Delivery):
 
     def fits(self, request: Message) -> bool:
         """Whether a request fits into one message; its remote has been found."""
+        if not request.payload and _BLOCK1 not in request.opt:
+            return True
         assert request.remote is not None
         exponent, payload_size = self._block_size(request.remote)
         return not needs_upload(request, exponent, payload_size)
@@ -459,7 +475,7 @@ class _BlockwiseDelivery(_Delivery):
             or self._collects_members()
             or not self._challenges(message)
         ):
-            return super().on_event(event)
+            return _Delivery.on_event(self, event)
         assert self._interface is not None  # it brought the challenge
         registration = self._registration
         if registration is not None and registration.is_renewing:
@@ -602,7 +618,8 @@ class _BlockwiseDelivery(_Delivery):
         if wants_download(self._whole, message):
             self._spawn(self._download(message))
         else:
-            self._abandon_task()
+            if self._task is not None:
+                self._abandon_task()
             self.deliver(message, message)
 
     async def _download(self, first: Message) -> None:

@@ -10,7 +10,6 @@ RFC 7252 sections 6.4 and 6.5, RFC 8323 section 8, RFC 3986, RFC 6874.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 from ._faults import IncompleteUrlError, MalformedUrlError
@@ -160,7 +159,6 @@ def _split_authority(authority: str, uri: str) -> tuple[str, int | None]:
     return host, port
 
 
-@lru_cache(maxsize=256)
 def decompose(uri: str) -> DecomposedUri:
     """Take a URI apart into destination and option values.
 

@@ -12,7 +12,7 @@ RFC 7252 section 5 (requests), section 8.2 (multicast), RFC 7959 (blocks), RFC 7
 The way of a request::
 
     options that nobody can act on --> 4.02    (proxying that nobody does --> 5.05)
-    a later block of a stored body --> that block
+    a later block of a kept body   --> that block, without a task
     a block of an unfinished body  --> 2.31, 4.08 or 4.13
     everything else                --> the resource renders it
 """
@@ -124,9 +124,13 @@ class Responder:
         Args:
             pipe: A pipe with the request; the responses go in there.
         """
-        self._waiting.append(pipe)
         if not self._is_serving:
+            if self._serve_kept(pipe):
+                return
+            self._waiting.append(pipe)
             self._run()
+        else:
+            self._waiting.append(pipe)
 
     def _run(self, variables: Variables | None = None) -> None:
         """Serve what waits.
@@ -153,6 +157,8 @@ class Responder:
             while waiting or outdated:
                 if waiting:
                     pipe = waiting.popleft()
+                    if self._serve_kept(pipe):
+                        continue
                     work = self._serve(pipe)
                 elif room:
                     room -= 1
@@ -316,30 +322,55 @@ class Responder:
 
     # Blocks
 
+    def _serve_kept(self, pipe: Pipe) -> bool:
+        """Answer a request for a later block of a body that is kept; return whether it is one.
+
+        No resource has a part in it, and so no task is needed.  That the request makes sense was
+        found when it asked for the first block.
+
+        RFC 7959 sections 2.4 and 2.7.
+        """
+        request, site = pipe.request, self._context.serversite
+        opt = request.opt
+        if _BLOCK2 not in opt or _BLOCK1 in opt or site is None or _came_by_multicast(request):
+            return False
+        refused = opt.unusable_critical(_is_handled)
+        if refused:
+            try:
+                _check_refused(refused, request, site)
+            except error.RenderableError:
+                # It is raised again where it is answered.
+                return False
+        exponent, payload_size = block_size(request, self._exponent)
+        block = self._bodies.later(request, exponent, payload_size, self._loop.time())
+        if block is None:
+            return False
+        if block.code >= 128 and _is_suppressed(request, block, site):
+            block = Message(code=Code.EMPTY)
+        elif request.response_limit is not None:
+            block = self._within_limit(request, block)
+        pipe.add_response(block, True)
+        return True
+
     def _gather(self, key: Hashable, request: Message) -> Message:
         """Return what to render (a request), or what to answer at once (a response).
 
         RFC 7959 sections 2.4, 2.5 and 2.7.
         """
-        exponent, payload_size = block_size(request, self._exponent)
-        now = self._loop.time()
-        opt = request.opt
-        if _BLOCK1 in opt:
-            whole, reply = self._uploads.feed(key, request, exponent, now)
+        exponent, _ = block_size(request, self._exponent)
+        if _BLOCK1 in request.opt:
+            whole, reply = self._uploads.feed(key, request, exponent, self._loop.time())
             self._wake_for_expiry()
             if whole is not None:
                 return whole
             assert reply is not None  # one of the two is there
             return reply
-        later = self._bodies.later(key, request, exponent, payload_size, now)
-        if later is not None:
-            return later
         # Before anything is acted on (section 2.2).
         refusal = refuse(request, exponent)
         if refusal is not None:
             return refusal
         if request.code != Code.GET and not (request.code == Code.FETCH and request.payload):
-            block2 = opt.block2
+            block2 = request.opt.block2
             if block2 is not None and block2.block_number:
                 # Rendering it anew would do it again (section 2.7).
                 return Message(code=Code.REQUEST_ENTITY_INCOMPLETE)
@@ -891,7 +922,7 @@ class ServerObservation(interfaces.ServerObservation):
             content_format = response.opt.content_format
             if self._content_format is ...:
                 self._content_format = content_format
-            elif content_format != self._content_format and content_format is not None:
+            elif content_format != self._content_format:
                 raise error.NotAcceptable
 
     def _failed(self, problem: BaseException) -> Message:

@@ -52,7 +52,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import error, interfaces
-from .address import EndpointAddress
+from .address import EndpointAddress, UndecidedRemote
 from .message import Message
 from .numbers.codes import Code
 from .numbers.optionnumbers import OptionNumber
@@ -79,6 +79,7 @@ if TYPE_CHECKING:
         log: Logger
         transport_tuning: TransportTuning
         client_credentials: CredentialsMap
+        server_credentials: CredentialsMap
 
         def render_to_plumbing_request(self, plumbing_request: Pipe) -> None: ...
 
@@ -106,7 +107,7 @@ _NOBODY: Any = ()
 _PREPARING, _OPEN, _ENDED = Phase.PREPARING, Phase.OPEN, Phase.ENDED
 _EMPTY = Code.EMPTY
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
-_BLOCK1 = int(OptionNumber.BLOCK1)
+_BLOCK1, _ETAG = int(OptionNumber.BLOCK1), int(OptionNumber.ETAG)
 
 _ROUNDS = 24
 # How often in OBSERVATION_CONFIRM_INTERVAL it is looked whose confirmation is due.
@@ -480,6 +481,11 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         return self.context.client_credentials
 
     @property
+    def server_credentials(self) -> CredentialsMap:
+        """What to authenticate with, and to accept, as a server."""
+        return self.context.server_credentials
+
+    @property
     def transport_tuning(self) -> TransportTuning:
         """Parameters of transmission."""
         return self.context.transport_tuning
@@ -518,12 +524,23 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         """
         below = self.token_interface
         remote = message.remote
-        if remote is None or not below.owns(remote):
+        if remote is None or type(remote) is UndecidedRemote or not below.owns(remote):
             remote = below.resolve_now(message)
             if remote is None:
                 return False
             message.remote = remote
         return True
+
+    def declines(self, message: Message) -> bool:
+        """Whether a request has a scheme that is not for this transport.
+
+        Args:
+            message: A request.
+        """
+        schemes = self.token_interface.schemes
+        return (
+            schemes is not None and (message.remote or message.destination()).scheme not in schemes
+        )
 
     async def shutdown(self) -> None:
         """Close for good; every open pipe ends, those of our own with ``LibraryShutdown``."""
@@ -737,6 +754,9 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         assert remote is not None  # it has been filled in
         message.mid = None
         is_group = remote.is_multicast
+        if is_group and message.code == Code.GET and _ETAG in message.opt:
+            # What is one member's may be anything to another (RFC 7252 section 8.2.1).
+            message = request.request = message.copy(etags=())
         sent = _Sent(self, request, token, is_group)
         matching.add(token, None if is_group else remote, sent)
         request.on_interest_end(sent.end)
@@ -758,6 +778,23 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         self.timers.add(sent, deadline)
         if deadline < self._wake:
             self._arm(deadline)
+
+    def listen(self, request: Pipe) -> None:
+        """Put into a pipe the notifications that still come for a request sent before.
+
+        Args:
+            request: A pipe; its request has the remote and the token that it was sent with, and
+                the pipe of that has ended.
+        """
+        if self._is_shut_down:
+            request.add_exception(error.LibraryShutdown())
+            return
+        message = request.request
+        assert message.remote is not None  # it has been sent
+        sent = _Sent(self, request, message.token, False)
+        sent.is_answered = True
+        self.outgoing_requests.add(message.token, message.remote, sent)
+        request.on_interest_end(sent.end)
 
     async def ping(self, remote: EndpointAddress) -> None:
         """Ask an endpoint for a sign of life, and wait for it.

@@ -12,13 +12,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from ..numbers.codes import FETCH, GET
 from ..util.cli import ActionNoYes, Parser, UsageError
 from ..util.prettyprint import one_line
-from . import _discover, _json, _options, _request
-from ._present import Exit
+from . import _discover, _options, _request
+from ._output import Output
+from ._present import Exit, Style, present_error
 from .common import add_version_argument
 
 __all__ = ["build_parser", "check_combination"]
@@ -48,6 +50,7 @@ exit codes:
     5  the response was a server error (5.xx)
   130  ended by Ctrl-C
   141  nobody reads standard output any more
+  143  ended by SIGTERM
 """
 
 
@@ -77,7 +80,8 @@ class _ClientParser(Parser):
     def error(self, message: str) -> NoReturn:
         """Name what is wrong in one line, and exit with 2."""
         if self._is_json:
-            print(_json.error_line(one_line(message), Exit.USAGE), flush=True)
+            with suppress(OSError):
+                Output(None).show(present_error(one_line(message), Exit.USAGE, Style(json=True)))
             self.exit(Exit.USAGE)
         super().error(message)
 
@@ -135,7 +139,7 @@ def _add_request(group: Any) -> None:
         action="append",
         default=[],
         type=_options.parse_option,
-        help="Set any option, by name or number: to a text, a number or bytes (0x…), as it "
+        help="Set any option, by name or number: to a text, a number or bytes (0x...), as it "
         "takes; may be given several times",
     )
     add("--non", action="store_true", help="Send the request as non-confirmable (NON) message")

@@ -25,6 +25,10 @@ __all__ = ["NoLinks", "address", "check_package", "links_of", "parse_filter", "t
 WELL_KNOWN = (".well-known", "core")
 """Path of the list of a server's resources (RFC 6690 section 4)."""
 
+_WIDEST = 60
+# Characters.  What is longer moves its own line only: one long link and many short ones would be
+# a table without measure.
+
 _COLUMNS = ("href", "rt", "if", "ct", "sz", "obs", "title")
 
 
@@ -134,7 +138,7 @@ def table(links: Sequence[Any], source: str | None = None) -> str:
     rows = [_COLUMNS, *[tuple([_cell(link, name) for name in _COLUMNS]) for link in links]]
     if source is not None:
         rows = [(first, *row) for first, row in zip(_sources(source), rows, strict=False)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [min(max(map(len, column)), _WIDEST) for column in zip(*rows, strict=True)]
     return "".join(["  ".join(map(str.ljust, row, widths)).rstrip() + "\n" for row in rows])
 
 

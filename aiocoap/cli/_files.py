@@ -13,12 +13,15 @@ Decisions that the RFCs leave open
 ----------------------------------
 
 *Folders* are represented by links to what is in them, at ``/folder/`` and at ``/folder``; the
-references are such that they lead to the same place from either.
+references are such that they lead to the same place from either.  Queries filter them, as they do
+at ``/.well-known/core``.
 
 *ETags* are hashes of what the system knows of a file: where it is, its size, and the times of the
 latest changes of its content and its attributes.  Blocks of two states can so not be taken for
-those of one, without a file ever being read as a whole.  Two changes within one tick of the file
-system's clock that keep the size can not be told apart.
+those of one, without a file ever being read as a whole.  File systems note times in ticks of some
+milliseconds, and at the beginning of what is written; so a file that has only just changed is left
+alone for a moment (:data:`QUIET_TIME`), as what it is now could have the ETag of what it is next.
+One that is never left alone by others is served if it fits into one message.
 
 *Content formats* go by the name's ending.
 """
@@ -28,12 +31,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import blake2b
-from mimetypes import MimeTypes
 from stat import S_ISDIR
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from .. import error, interfaces
@@ -46,6 +49,7 @@ from ..resource import PathCapable, Resource, link_format_to_message
 from ..sansio.blocksize import LAST_NUMBER, shift
 from ..sansio.blockwise import block_size, part_of, refuse
 from ..util.uri import quote_factory, sub_delims, unreserved
+from ._mediatypes import guess_format
 from ._tree import Tree
 
 if TYPE_CHECKING:
@@ -56,9 +60,9 @@ __all__ = [
     "MAX_WATCHED",
     "MISSING",
     "POLL_INTERVAL",
+    "QUIET_TIME",
     "Files",
     "check_conditions",
-    "guess_format",
     "rendered",
 ]
 
@@ -71,8 +75,14 @@ POLL_INTERVAL = 1.0
 LISTINGS_NEED = 'Listings need the package LinkHeader: pip install "aiocoap[linkheader]"'
 """What to say where there can be no listings."""
 
-_TRIES = 3
-# How often a file is read that changes meanwhile.
+QUIET_TIME = 0.01
+"""Seconds for which a file has not been written to when it is read: the longest tick there is."""
+
+_TRIES = 20
+# How often a file is looked at until that is so.
+
+_AHEAD = 1.0
+# Seconds.  Who sets a file's times by another clock can not keep it from being read.
 
 _SIZE2 = int(OptionNumber.SIZE2)
 _IF_MATCH, _IF_NONE_MATCH = int(OptionNumber.IF_MATCH), int(OptionNumber.IF_NONE_MATCH)
@@ -117,47 +127,6 @@ def rendered() -> Iterator[None]:
         raise
 
 
-# Media types
-
-
-_types = MimeTypes()
-# What the tables of Python and the system may lack, and constrained devices use.
-for _type, _ending in (
-    ("application/cbor", ".cbor"),
-    ("application/cbor-seq", ".cborseq"),
-    ("application/exi", ".exi"),
-    ("application/link-format", ".wlnk"),
-    ("application/senml+cbor", ".senmlc"),
-    ("application/senml+json", ".senml"),
-    ("application/senml+xml", ".senmlx"),
-):
-    _types.add_type(_type, _ending)
-
-
-def guess_format(name: str) -> ContentFormat | None:
-    """Guess the content format of a file.
-
-    Args:
-        name: Its name.
-
-    Returns:
-        None where its ending says nothing that there is a number for.
-
-    RFC 7252 section 12.3.
-    """
-    # Without the slash, some names would be taken for URIs.
-    media_type, encoding = _types.guess_type(f"./{name}")
-    if media_type is None:
-        return None
-    # What is text in these tables may be registered as an application's, or was once.
-    for known in (media_type, media_type.replace("text/", "application/", 1)):
-        try:
-            return ContentFormat.by_media_type(known, encoding or "identity")
-        except KeyError:
-            pass
-    return None
-
-
 def _reference(name: str, is_folder: bool, prefix: str) -> str:
     """Return a reference to something in a folder.
 
@@ -189,11 +158,15 @@ class Files(Resource, interfaces.ObservableResource, PathCapable):
     Args:
         tree: The tree; it is closed with it.
         etag_length: Length of ETags in bytes, 1 to 8; 0 does without them.
+        clock: Tells the time in seconds as the file system does.
     """
 
-    def __init__(self, tree: Tree, etag_length: int = 8) -> None:
+    def __init__(
+        self, tree: Tree, etag_length: int = 8, *, clock: Callable[[], float] = time
+    ) -> None:
         super().__init__()
         self._tree = tree
+        self._clock = clock
         self._etag_length = etag_length
         self._exponent = TransportTuning.DEFAULT_BLOCK_SIZE_EXP
         self._watches: dict[tuple[str, ...], _Watch] = {}
@@ -240,23 +213,33 @@ class Files(Resource, interfaces.ObservableResource, PathCapable):
         """
         path = request.opt.uri_path
         with rendered():
-            if S_ISDIR(self._tree.stat(path).st_mode):
+            try:
+                for left in reversed(range(_TRIES)):
+                    response = self._read(request, path, not left)
+                    if response is not None:
+                        return response
+                    await asyncio.sleep(QUIET_TIME)
+            except IsADirectoryError:
                 return self._listing(request, path)
-            for _ in range(_TRIES):
-                response = self._read(request, path)
-                if response is not None:
-                    return response
         raise error.ServiceUnavailable("It is being written to")
 
-    def _read(self, request: Message, path: Sequence[str]) -> Message | None:
-        """Return a file or a block of it; None if it changed meanwhile.
+    def _read(self, request: Message, path: Sequence[str], is_last: bool) -> Message | None:
+        """Return a file or a block of it; None if it changed meanwhile, or just before.
+
+        Args:
+            request: The request.
+            path: Path of the file.
+            is_last: Whether it is not worth while to wait for the file any longer.
 
         Raises:
-            OSError: It can not be read.
+            OSError: It can not be read (``IsADirectoryError``: it is a folder).
             RenderableError: It can be, but not in that way.
         """
-        with self._tree.open(path) as file:
-            found = os.fstat(file)
+        file, found = self._tree.open(path)
+        try:
+            is_new = -_AHEAD < self._clock() - found.st_ctime < QUIET_TIME
+            if is_new and not is_last:
+                return None
             etag = self._etag(found)
             check_conditions(request, etag)
             content_format = guess_format(path[-1])
@@ -274,12 +257,16 @@ class Files(Resource, interfaces.ObservableResource, PathCapable):
             part = part_of(request, length, exponent, payload_size)
             if part is None:
                 raise error.BadRequest("There is no such block")
+            if is_new and part.block2 is not None:
+                return None
             if part.block2 is not None and (length - 1) >> shift(part.block2[2]) > LAST_NUMBER:
                 # Before much of it is sent in vain.
                 raise error.BadRequest("The file has too many blocks of that size")
             payload = os.pread(file, part.end - part.start, part.start)
             if _identity(os.fstat(file)) != _identity(found):
                 return None
+        finally:
+            os.close(file)
         if len(payload) != part.end - part.start:
             return None
         response = Message(code=Code.CONTENT, payload=payload, content_format=content_format)
@@ -308,7 +295,10 @@ class Files(Resource, interfaces.ObservableResource, PathCapable):
             OSError: It can not be read.
             RenderableError: There can be no list of it.
         """
-        links = self._links(path, f"{_quote(path[-1])}/" if path and path[-1] else "")
+        queries = request.opt.uri_query
+        if not all("=" in query for query in queries):
+            raise error.BadRequest("A query is to be name=value or name=prefix*")
+        links = self._links(path, f"{_quote(path[-1])}/" if path and path[-1] else "", queries)
         response = link_format_to_message(request, links)
         if response.code != Code.CONTENT:
             return response
@@ -321,24 +311,26 @@ class Files(Resource, interfaces.ObservableResource, PathCapable):
         response.opt.etag = etag
         return response
 
-    def _links(self, path: Sequence[str], prefix: str) -> LinkFormat:
-        """Return links to what is in a folder.
+    def _links(self, path: Sequence[str], prefix: str, queries: Sequence[str] = ()) -> LinkFormat:
+        """Return links to what is in a folder, all of it or what matches every query.
 
         Raises:
             OSError: It can not be read.
             InternalServerError: The package LinkHeader is missing.
 
-        RFC 6690 section 2.
+        RFC 6690 sections 2 and 4.1.
         """
         try:
-            from ..util.linkformat import Link, LinkFormat
+            from ..util.linkformat import Link, LinkFormat, matches
         except ImportError as problem:
             raise error.InternalServerError(LISTINGS_NEED) from problem
         links = []
         for name, is_folder in self._tree.entries(path):
             content_format = ContentFormat.LINKFORMAT if is_folder else guess_format(name)
             attributes = {} if content_format is None else {"ct": str(int(content_format))}
-            links.append(Link(_reference(name, is_folder, prefix), attributes.items()))
+            link = Link(_reference(name, is_folder, prefix), attributes.items())
+            if all(matches(link, query) for query in queries):
+                links.append(link)
         return LinkFormat(links)
 
     def get_resources_as_linkheader(self) -> LinkFormat:

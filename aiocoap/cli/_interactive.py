@@ -16,9 +16,11 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import Any, TypeVar
 
 from ..protocol import Context
+from ..util.cli import say
 
 __all__ = ["interact", "split_line"]
 
@@ -69,13 +71,30 @@ class _LoopThread:
         self.loop.close()
 
 
+def _plain_line() -> str:
+    """Read a line from what is no terminal.
+
+    Raises:
+        EOFError: There are no more.
+    """
+    line = "" if sys.stdin is None else sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.rstrip("\n")
+
+
 def _line_reader() -> Callable[[], str]:
     """Return a function that prompts for a line.
 
     It raises EOFError at the end, and KeyboardInterrupt for Ctrl-C.
     """
+    if sys.stdin is None or sys.stdout is None:
+        return _plain_line
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return input
+        if isinstance(sys.stdin, TextIOWrapper):
+            # What is no text is passed on as it is, as from a command line.
+            sys.stdin.reconfigure(errors="surrogateescape")
+        return _plain_line
     try:
         from prompt_toolkit import PromptSession
     except ImportError:
@@ -158,7 +177,7 @@ def _serve(
             return
         except KeyboardInterrupt:
             # As in a shell, it drops the line.
-            print(file=sys.stderr)
+            say("")
             continue
         parsed = _parse_line(line, parser, argparse.Namespace(**defaults))
         if parsed is not None:
@@ -169,7 +188,7 @@ def _run(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) 
     try:
         run(options)
     except KeyboardInterrupt:
-        print("(cancelled)", file=sys.stderr)
+        say("(cancelled)")
 
 
 def _parse_line(
@@ -184,7 +203,7 @@ def _parse_line(
         if options.url is None:
             parser.error("there is no URI to send the request to")
     except ValueError as problem:
-        print(f"{_PROGRAM}: {problem}: {line!r}", file=sys.stderr)
+        say(f"{_PROGRAM}: {problem}: {line!r}")
         return None
     except SystemExit:
         # The parser has said why; it ends a program, but not a session.

@@ -17,18 +17,12 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from ..util.cli import UsageError
+from ..util.cli import UsageError, say
 from ._present import Shown
 
-__all__ = ["Output", "Progress", "say"]
+__all__ = ["Output", "Progress"]
 
 _ERASE = "\r\x1b[K"
-
-
-def say(text: str) -> None:
-    """Write a line to standard error, if that is open."""
-    if sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)
 
 
 class Output:

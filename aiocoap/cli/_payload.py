@@ -34,15 +34,18 @@ def read_payload(text: str, content_format: ContentFormat | None) -> bytes:
     Raises:
         UsageError: A file can not be read, or the text not be converted.
     """
-    if text == "@-":
-        return sys.stdin.buffer.read()
     if text.startswith("@"):
+        name = "standard input" if text == "@-" else repr(text[1:])
         try:
-            with open(text[1:], "rb") as file:
-                return file.read()
+            if text != "@-":
+                with open(text[1:], "rb") as file:
+                    return file.read()
+            if sys.stdin is not None:
+                return sys.stdin.buffer.read()
+            why: object = "it is closed"
         except (OSError, ValueError) as problem:
             why = problem.strerror if isinstance(problem, OSError) else problem
-            raise UsageError(f"--payload: can not read {text[1:]!r}: {why}") from None
+        raise UsageError(f"--payload: can not read {name}: {why}")
     mime = None if content_format is None else content_format.media_type
     bare = "" if mime is None else mime.partition(";")[0]
     if bare.endswith("cbor-seq"):

@@ -32,6 +32,7 @@ from . import _json
 from ._options import option_name, text_value
 
 __all__ = [
+    "MAX_COLORED",
     "Exit",
     "Shown",
     "Style",
@@ -41,6 +42,9 @@ __all__ = [
     "present_error",
     "present_pong",
 ]
+
+MAX_COLORED = 1 << 20
+"""Length of a text up to which it is coloured: that takes longer than all the rest."""
 
 _PROGRAM = "aiocoap-client"
 
@@ -56,6 +60,7 @@ class Exit(IntEnum):
     SERVER_ERROR = 5
     INTERRUPTED = 130
     CLOSED_PIPE = 141
+    TERMINATED = 143
 
 
 def exit_code(code: Code) -> Exit:
@@ -264,7 +269,9 @@ def _colored_raw(response: Message) -> bytes:
 
 
 def _colored(text: str, mime: str) -> str:
-    """Colour a text, if there is a way to."""
+    """Colour a text, if there is a way to, and not too much of it."""
+    if len(text) > MAX_COLORED:
+        return text
     from pygments import highlight
     from pygments.formatters import TerminalFormatter
     from pygments.util import ClassNotFound

@@ -36,6 +36,13 @@ __all__ = [
     "parse_szx",
 ]
 
+
+class _Tuning(TransportTuning):
+    """What a person waits for, and can stop, may be as large as blocks can number it."""
+
+    MAX_BODY_SIZE = 1 << 30
+
+
 _METHODS = {code.name.upper(): code for code in CODES if code.is_request() and code.name.isalpha()}
 
 
@@ -145,9 +152,9 @@ def build_request(options: argparse.Namespace) -> Message:
     if options.payload is not None:
         request.payload = read_payload(options.payload, options.content_format)
     _set_options(request, options.option)
+    request.transport_tuning = _Tuning()
     if options.payload_initial_szx is not None:
-        request.transport_tuning = tuning = TransportTuning()
-        tuning.DEFAULT_BLOCK_SIZE_EXP = options.payload_initial_szx
+        request.transport_tuning.DEFAULT_BLOCK_SIZE_EXP = options.payload_initial_szx
     return request
 
 

@@ -25,7 +25,8 @@ nor removed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from time import time
 
 from .. import error
 from ..message import Message
@@ -79,10 +80,18 @@ class WritableFiles(Files):
         tree: The tree; it is closed with it.
         etag_length: Length of ETags in bytes, 1 to 8; 0 does without them.
         max_size: Largest file in bytes that is taken.
+        clock: Tells the time in seconds as the file system does.
     """
 
-    def __init__(self, tree: Tree, etag_length: int = 8, *, max_size: int) -> None:
-        super().__init__(tree, etag_length)
+    def __init__(
+        self,
+        tree: Tree,
+        etag_length: int = 8,
+        *,
+        max_size: int,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        super().__init__(tree, etag_length, clock=clock)
         self._uploads = Uploads(
             max_size,
             TransportTuning().EXCHANGE_LIFETIME,

@@ -33,7 +33,7 @@ from stat import S_IMODE, S_ISDIR, S_ISREG
 
 __all__ = ["MAX_ENTRIES", "Draft", "Tree"]
 
-MAX_ENTRIES = 10_000
+MAX_ENTRIES = 20_000
 """Number of entries up to which a folder can be listed."""
 
 _DRAFT = b".aiocoap-upload-"
@@ -47,6 +47,12 @@ _LIST = _BY_NAME | os.O_DIRECTORY | os.O_RDONLY
 _READ = _BY_NAME | os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 _CREATE = _BY_NAME | os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
+_DESCRIPTORS = "/proc/self/fd/"
+
+# Where the system can, an unfinished file has no name at all, so that there is nothing to be
+# cleaned up whatever happens.  It gets its name by way of its descriptor.
+_UNNAMED = getattr(os, "O_TMPFILE", 0) if os.path.isdir(_DESCRIPTORS) else 0
+
 
 def _missing() -> OSError:
     return OSError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -54,6 +60,10 @@ def _missing() -> OSError:
 
 def _forbidden() -> OSError:
     return OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _is_folder() -> OSError:
+    return OSError(errno.EISDIR, os.strerror(errno.EISDIR))
 
 
 def _name(segment: str) -> bytes:
@@ -93,6 +103,28 @@ class Tree:
         """Close the root; nothing can be opened any more."""
         os.close(self._root)
 
+    def _enter(self, segments: Sequence[str]) -> int:
+        """Pass through folders; return the last one's descriptor, which is to be left again.
+
+        Raises:
+            OSError: Something on the way is missing, or no folder.
+        """
+        folder = self._root
+        try:
+            for segment in segments:
+                below = os.open(_name(segment), _PASS, dir_fd=folder)
+                self._leave(folder)
+                folder = below
+        except BaseException:
+            self._leave(folder)
+            raise
+        return folder
+
+    def _leave(self, folder: int) -> None:
+        """Close a folder's descriptor, unless it is the root's."""
+        if folder != self._root:
+            os.close(folder)
+
     @contextmanager
     def _folder(self, segments: Sequence[str]) -> Iterator[int]:
         """Pass through folders, and give the last one's descriptor.
@@ -100,15 +132,11 @@ class Tree:
         Raises:
             OSError: Something on the way is missing, or no folder.
         """
-        folder = os.dup(self._root)
+        folder = self._enter(segments)
         try:
-            for segment in segments:
-                below = os.open(_name(segment), _PASS, dir_fd=folder)
-                os.close(folder)
-                folder = below
             yield folder
         finally:
-            os.close(folder)
+            self._leave(folder)
 
     def stat(self, segments: Sequence[str]) -> os.stat_result:
         """Return what is known of a file or folder.
@@ -119,39 +147,46 @@ class Tree:
         Raises:
             OSError: There is none (links and devices do not count).
         """
-        if not segments or not segments[-1]:
-            with self._folder(segments[:-1]) as folder:
+        folder = self._enter(segments[:-1])
+        try:
+            if not segments or not segments[-1]:
                 return os.fstat(folder)
-        with self._folder(segments[:-1]) as folder:
             found = os.stat(_name(segments[-1]), dir_fd=folder, follow_symlinks=False)
+        finally:
+            self._leave(folder)
         if not (S_ISREG(found.st_mode) or S_ISDIR(found.st_mode)):
             raise _missing()
         return found
 
-    @contextmanager
-    def open(self, segments: Sequence[str]) -> Iterator[int]:
-        """Open a file, and give its descriptor.
+    def open(self, segments: Sequence[str]) -> tuple[int, os.stat_result]:
+        """Open a file.
 
         Args:
             segments: Its path.
 
+        Returns:
+            Its descriptor, which is to be closed, and what is known of what that is for.
+
         Raises:
-            OSError: There is none, or it can not be read.
+            OSError: There is none (``EISDIR`` where a folder is), or it can not be read.
         """
-        if not segments:
-            raise _missing()
-        name = _name(segments[-1])
-        with self._folder(segments[:-1]) as folder:
-            # To open a device would do something to it.
-            if not S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-                raise _missing()
-            file = os.open(name, _READ, dir_fd=folder)
+        folder = self._enter(segments[:-1])
         try:
-            if not S_ISREG(os.fstat(file).st_mode):
-                raise _missing()
-            yield file
+            if not segments or not segments[-1]:
+                raise _is_folder()
+            name = _name(segments[-1])
+            # To open a device would do something to it.
+            _check_file(os.stat(name, dir_fd=folder, follow_symlinks=False))
+            file = os.open(name, _READ, dir_fd=folder)
         finally:
+            self._leave(folder)
+        try:
+            found = os.fstat(file)
+            _check_file(found)
+        except BaseException:
             os.close(file)
+            raise
+        return file, found
 
     def entries(self, segments: Sequence[str]) -> list[tuple[str, bool]]:
         """List a folder.
@@ -220,12 +255,24 @@ class Tree:
             OSError: There is none, or it can not be removed; folders are not (``EISDIR``).
         """
         if not segments:
-            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+            raise _is_folder()
         name = _name(segments[-1])
         with self._folder(segments[:-1]) as folder:
             if _check_replaceable(name, folder) is None:
                 raise _missing()
             os.unlink(name, dir_fd=folder)
+
+
+def _check_file(found: os.stat_result) -> None:
+    """See that something is a file.
+
+    Raises:
+        OSError: It is something else.
+    """
+    if S_ISDIR(found.st_mode):
+        raise _is_folder()
+    if not S_ISREG(found.st_mode):
+        raise _missing()
 
 
 def _check_replaceable(name: bytes, folder: int) -> os.stat_result | None:
@@ -239,7 +286,7 @@ def _check_replaceable(name: bytes, folder: int) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     if S_ISDIR(found.st_mode):
-        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        raise _is_folder()
     # For the system it is enough that the folder can be written to.  Who took away the right to
     # write to a file meant that, though.
     if not S_ISREG(found.st_mode) or not os.access(name, os.W_OK, dir_fd=folder):
@@ -250,8 +297,8 @@ def _check_replaceable(name: bytes, folder: int) -> os.stat_result | None:
 class Draft:
     """A file that is being written; made by :meth:`Tree.create`.
 
-    It has a name that the tree does not show, in the folder that it is meant for, so that it can
-    take its place in one step.
+    It has no name or, where the system can not do that, one that the tree does not show.  In any
+    case it is in the folder that it is meant for, so that it can take its place in one step.
 
     Args:
         tree: The tree.
@@ -263,7 +310,7 @@ class Draft:
         OSError: It can not be created; the folder stays open.
     """
 
-    __slots__ = ("_file", "_folder", "_name", "_segments", "_temporary", "_tree")
+    __slots__ = ("_file", "_folder", "_is_named", "_name", "_segments", "_temporary", "_tree")
 
     def __init__(self, tree: Tree, segments: Sequence[str], folder: int, name: bytes) -> None:
         self._tree = tree
@@ -271,7 +318,15 @@ class Draft:
         self._folder = folder
         self._name = name
         self._temporary = _DRAFT + token_hex(8).encode()
+        self._is_named = False
+        if _UNNAMED:
+            # Some file systems can not; others have no room, which the next line tells as well.
+            with suppress(OSError):
+                flags = _UNNAMED | os.O_WRONLY | os.O_CLOEXEC
+                self._file = os.open(b".", flags, 0o666, dir_fd=folder)
+                return
         self._file = os.open(self._temporary, _CREATE, 0o666, dir_fd=folder)
+        self._is_named = True
 
     def write(self, data: bytes) -> None:
         """Append to the file.
@@ -300,6 +355,10 @@ class Draft:
             former = _check_replaceable(self._name, self._folder)
             if former is not None:
                 os.fchmod(self._file, S_IMODE(former.st_mode) & 0o777)
+            if not self._is_named:
+                # A name that is taken can only be had by renaming.
+                os.link(f"{_DESCRIPTORS}{self._file}", self._temporary, dst_dir_fd=self._folder)
+                self._is_named = True
             os.rename(self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         except BaseException:
             self.discard()
@@ -308,8 +367,9 @@ class Draft:
 
     def discard(self) -> None:
         """Remove the file."""
-        with suppress(OSError):
-            os.unlink(self._temporary, dir_fd=self._folder)
+        if self._is_named:
+            with suppress(OSError):
+                os.unlink(self._temporary, dir_fd=self._folder)
         self._close()
 
     def _close(self) -> None:

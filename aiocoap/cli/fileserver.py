@@ -11,15 +11,19 @@ RFC 7252, RFC 6690 section 4 (``/.well-known/core``).
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import NoReturn
 
+from ..error import RenderableError
+from ..message import Message
+from ..numbers.codes import Code
 from ..protocol import Context
 from ..resource import Site, WKCResource
-from ..transports.catalog import ROWS
 from ..util import hostportjoin
-from ..util.cli import AsyncCLIDaemon, Parser, UsageError, error_line
+from ..util.cli import AsyncCLIDaemon, Parser, UsageError, error_line, say
+from ..util.logration import LogRation
 from ..util.prettyprint import one_line
 from ._files import Files
 from ._storing import WritableFiles
@@ -34,15 +38,22 @@ from .common import (
     unusable_credentials,
 )
 
-__all__ = ["FileServer", "build_parser", "sync_main"]
+__all__ = ["FileServer", "TellingSite", "build_parser", "sync_main"]
+
+_PROGRAM = "aiocoap-fileserver"
+
+_log = logging.getLogger("coap-server")
+
+_LOG_LINES = 1000
+# How many a minute, so that who asks can not fill a disk.
 
 _EPILOG = """\
 Folders are represented by links to what is in them (RFC 6690). Nothing outside of the root is
 served: symbolic links are left out, even those that lead to what is inside.
 
-With --write, PUT and DELETE are open to everybody who can reach the server. Files that are being
-uploaded have names that begin with .aiocoap-upload-, and are not served; should the server be
-killed, they can be deleted.
+With --write, PUT and DELETE are open to everybody who can reach the server. A file that is being
+uploaded has no name until it is whole; where the system can not do that, its name begins with
+.aiocoap-upload-, is not served, and can be deleted, should the server have been killed.
 
 examples:
   %(prog)s
@@ -81,7 +92,7 @@ def _size(text: str) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = Parser(
-        prog="aiocoap-fileserver",
+        prog=_PROGRAM,
         description="Serve the files below a folder over CoAP",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -114,7 +125,8 @@ def build_parser() -> argparse.ArgumentParser:
         type=_length,
         default=8,
         metavar="BYTES",
-        help="Length of ETags, 1 to 8; 0 does without them (default: %(default)s)",
+        help="Length of ETags, 1 to 8; 0 does without them, and nobody notices that a file changes "
+        "while it is fetched (default: %(default)s)",
     )
     add_version_argument(parser)
     add_server_arguments(parser)
@@ -130,18 +142,56 @@ def _check_possible(options: argparse.Namespace) -> None:
     """
     if options.register is not None:
         raise UsageError("--register: this version can not register with resource directories yet")
-    certificate = options.tls_server_certificate is not None or options.tls_server_key is not None
-    if certificate and not {"tlsserver", "tls", "ws"}.intersection(ROWS):
-        raise UsageError(
-            "--tls-server-certificate, --tls-server-key: this version has no transport over TLS yet"
-        )
     if options.credentials is not None:
         for line in unusable_credentials(load_credentials(options.credentials)):
             raise UsageError(f"--credentials: {line}")
 
 
+class TellingSite(Site):
+    """A site that logs what it is asked for, and what it answers.
+
+    Args:
+        clock: Tells the seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._ration = LogRation(_LOG_LINES, "More requests are answered than are told of")
+
+    async def render(self, request: Message) -> Message:
+        """Return the response of the resource that a request is for.
+
+        Args:
+            request: The request.
+
+        Raises:
+            Exception: Whatever the resource raises.
+        """
+        try:
+            response = await super().render(request)
+        except RenderableError as problem:
+            self._tell(request, problem.to_message())
+            raise
+        self._tell(request, response)
+        return response
+
+    def _tell(self, request: Message, response: Message) -> None:
+        """Log a request and its response; what comes within a transfer is a detail."""
+        block = response.opt.block2
+        is_detail = response.code == Code.CONTINUE or (block is not None and block.block_number)
+        emit = _log.debug if is_detail else _log.info
+        path = one_line("/" + "/".join(request.opt.uri_path))
+        line = ("%s %s from %s: %s", request.code, path, request.remote, response.code)
+        self._ration.log(self._clock(), emit, *line)
+        if _log.isEnabledFor(logging.DEBUG):
+            self._ration.log(self._clock(), _log.debug, "%r is answered by %r", request, response)
+
+
 class FileServer(AsyncCLIDaemon):
     """The program."""
+
+    program = _PROGRAM
 
     _context: Context
     _files: Files
@@ -169,7 +219,7 @@ class FileServer(AsyncCLIDaemon):
             files = WritableFiles(tree, options.etag_length, max_size=options.max_upload)
         else:
             files = Files(tree, options.etag_length)
-        site = Site()
+        site = TellingSite() if options.verbose else Site()
         site.add_resource([".well-known", "core"], WKCResource(site.get_resources_as_linkheader))
         site.add_resource([], files)
         try:
@@ -182,18 +232,13 @@ class FileServer(AsyncCLIDaemon):
         self._files = files
         if options.verbose:
             for host, port in self._context.bound_addresses[:1]:
-                _say(f"serving {options.path} at coap://{hostportjoin(host, port)}/")
+                where = f"{options.path} at coap://{hostportjoin(host, port)}/"
+                say(one_line(f"{_PROGRAM}: serving {where}"))
 
     async def shutdown(self) -> None:
         """Stop answering, and remove what was not uploaded completely."""
         await self._context.shutdown()
         self._files.close()
-
-
-def _say(text: str) -> None:
-    """Write a line to standard error, if that is open."""
-    if sys.stderr is not None:
-        print(f"aiocoap-fileserver: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def sync_main(args: Sequence[str] | None = None) -> NoReturn:

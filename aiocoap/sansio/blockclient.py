@@ -232,7 +232,7 @@ def wants_download(request: Message, response: Message) -> bool:
 
     RFC 7959 section 2.4.
     """
-    block2 = response.opt.block2
+    block2 = response.opt.block2 if _BLOCK2 in response.opt else None
     if block2 is None:
         return False
     asked = request.opt.block2

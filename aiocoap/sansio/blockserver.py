@@ -96,18 +96,6 @@ def part_of(request: Message, length: int, exponent: int, payload_size: int) -> 
     size = message_size(exponent, payload_size)
     if not number and length <= size:
         return Part(0, length, None)
-    return _part(length, number, exponent, size)
-
-
-def _part(length: int, number: int, exponent: int, size: int) -> Part | None:
-    """Return one block of a body, or None where that is shorter.
-
-    Args:
-        length: Size of the body in bytes.
-        number: Block number, counted in blocks of the exponent.
-        exponent: Block size exponent, 0 to 7.
-        size: Bytes of the body to send.
-    """
     start = number << shift(exponent)
     if start >= length or number > LAST_NUMBER:
         return None
@@ -383,10 +371,11 @@ class _Body(Transfer):
             with_size: Whether to tell the size of the whole.
         """
         payload = self.payload
-        part = _part(len(payload), number, exponent, size)
-        if part is None:
+        start = number << shift(exponent)
+        end = start + size
+        if start >= len(payload) or number > LAST_NUMBER:
             return Message(code=_BAD_REQUEST, payload=b"There is no such block")
-        packed = number << 4 | (part.end < len(payload)) << 3 | exponent
+        packed = number << 4 | (end < len(payload)) << 3 | exponent
         values = self.values.copy()
         values[_BLOCK2] = [packed.to_bytes((packed.bit_length() + 7) >> 3, "big")]
         if with_size:
@@ -394,7 +383,7 @@ class _Body(Transfer):
         opt = Options.__new__(Options)
         opt._values = values
         message = self.template._twin(opt)
-        message.payload = payload[part.start : part.end]
+        message.payload = payload[start:end]
         return message
 
 
@@ -481,12 +470,11 @@ class Bodies:
         return message
 
     def later(
-        self, key: Hashable, request: Message, exponent: int, payload_size: int, now: float
+        self, request: Message, exponent: int, payload_size: int, now: float
     ) -> Message | None:
         """Return a later block of a body that is kept.
 
         Args:
-            key: The request's :func:`transfer_key`.
             request: The request.
             exponent: Largest block size exponent that may be sent to the client, 0 to 7.
             payload_size: Largest payload in bytes, where the exponent is 7.
@@ -498,10 +486,12 @@ class Bodies:
 
         RFC 7959 sections 2.4 and 2.7.
         """
-        body = self._transfers.get(key, now)
         opt = request.opt
         asked = opt.block2
-        if body is None or asked is None or not asked.block_number:
+        if asked is None or not asked.block_number:
+            return None
+        body = self._transfers.get(transfer_key(request), now)
+        if body is None:
             return None
         if request.payload and hash(request.payload) != body.asked:
             return None

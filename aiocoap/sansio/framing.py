@@ -8,7 +8,7 @@ The room knows neither what messages mean nor where the bytes come from.
 RFC 8323 sections 3.2 (TCP) and 4.2 (WebSockets), RFC 8974 (extended tokens).
 
 A frame is a first byte, whose upper half tells the length of options and payload, or how many
-bytes do; the code; the token; options; payload.  How long the whole of it is, is known after six
+bytes do; the code; the token; options; payload.  How long the whole of it is, is known after eight
 bytes at most, and a frame larger than what was announced is refused then, before anything of it
 is kept.
 """
@@ -122,7 +122,8 @@ def frame_size(data: bytes | bytearray, start: int = 0) -> int | None:
 class FrameReader:
     """Cuts a stream into messages, wherever the bytes are cut that come in.
 
-    What has come of an unfinished frame is kept, and is never more than the limit.
+    What has come of an unfinished frame is kept, and is never more than the limit; and so is what
+    has come beyond the number of messages that are wanted.
 
     Args:
         limit: Largest frame in bytes that is taken, as announced by Max-Message-Size.
@@ -133,7 +134,7 @@ class FrameReader:
             something wrong, as nobody knows where the next message begins.
     """
 
-    __slots__ = ("_kept", "_needed", "fault", "limit")
+    __slots__ = ("_at", "_kept", "_needed", "_rest", "fault", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -141,18 +142,35 @@ class FrameReader:
         self._kept = bytearray()
         # How many bytes there have to be before looking again is of use.
         self._needed = 0
+        # What has not been looked at yet, because there were enough messages before it, and from
+        # where on: many small messages are not to have all that is behind them copied.
+        self._rest = b""
+        self._at = 0
 
     @property
     def pending(self) -> int:
-        """Number of bytes that are kept of an unfinished frame."""
-        return len(self._kept)
+        """Number of bytes that are kept."""
+        return len(self._kept) + len(self._rest)
 
-    def feed(self, data: bytes, remote: EndpointAddress | None = None) -> list[Message]:
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the beginning of a frame has come, and its end has not."""
+        return len(self._kept) > 0
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there may be messages even if nothing else comes."""
+        return len(self._rest) > 0
+
+    def feed(
+        self, data: bytes, remote: EndpointAddress | None = None, most: int = 1 << 30
+    ) -> list[Message]:
         """Take in the next bytes of the stream.
 
         Args:
             data: Any number of bytes.
             remote: Where they come from.
+            most: Number of messages that are wanted; those after them come by the next call.
 
         Returns:
             The messages that are complete now, in their order; those before a fault as well, so
@@ -161,6 +179,13 @@ class FrameReader:
         messages: list[Message] = []
         if self.fault is not None:
             return messages
+        position = 0
+        if self._rest:
+            if data:
+                data = self._rest[self._at :] + data
+            else:
+                data, position = self._rest, self._at
+            self._rest = b""
         kept = self._kept
         if kept:
             kept += data
@@ -168,9 +193,12 @@ class FrameReader:
                 return messages
             data = bytes(kept)
             kept.clear()
-        position, end = 0, len(data)
+        end = len(data)
         try:
             while position < end:
+                if len(messages) >= most:
+                    self._rest, self._at = data, position
+                    break
                 first = data[position]
                 if first < 0xD0 and first & 15 < 13:
                     # The usual case of what frame_size does.

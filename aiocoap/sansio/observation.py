@@ -53,6 +53,10 @@ RESET_TIME = 128.0
 WINDOW = 256.0
 """Seconds in which numbers may grow by 2²³ at most (section 4.4)."""
 
+_RATE = _HALF // 2 / WINDOW
+_BURST = _HALF // 2 - 1
+# Numbers in each second that passes, and how far they may be ahead of that: half of what may be in
+# a window each.
 
 DEFAULT_MAX_AGE = 60
 """Max-Age in seconds of what does not say (RFC 7252 section 5.10.5)."""
@@ -296,34 +300,32 @@ def _is_same(one: Message, other: Message) -> bool:
 class Counter:
     """The numbers of a server's notifications; one counter may serve all observations.
 
-    Args:
-        start: The number before the first.
+    They follow the clock, so that those of a server that was started anew go on where the former
+    ones ended: a client that registers again by the same token may well compare them.
     """
 
-    __slots__ = ("_left", "_number", "_window_end")
+    __slots__ = ("_number",)
 
-    def __init__(self, start: int = 0) -> None:
-        self._number = start
-        self._left = 0
-        self._window_end = float("-inf")
+    def __init__(self) -> None:
+        # Not cut to 24 bits.
+        self._number = 0
 
     def next(self, now: float) -> int:
         """Return the next number.
 
         Each is greater than the one before in arithmetic modulo 2²⁴.  Of more than 16384 in a
-        second, for minutes, the surplus gets the number of the last: to clients these are
-        duplicates, which skips states, as a server may.
+        second, as soon as that makes four millions more than the clock has counted, the surplus
+        gets the number of the last: whoever is notified twice within 61 microseconds takes the
+        latter for a duplicate then.
 
         Args:
-            now: Monotonic seconds.
+            now: Monotonic seconds, on a clock that does not begin with the server if there is one.
 
         RFC 7641 section 4.4.
         """
-        if now >= self._window_end:
-            # No 256 seconds touch more than two windows; so half of what is allowed each.
-            self._window_end = now + WINDOW
-            self._left = _HALF // 2
-        if self._left:
-            self._left -= 1
-            self._number = (self._number + 1) % _MODULUS
-        return self._number
+        ticks = int(now * _RATE)
+        if self._number < ticks:
+            self._number = ticks
+        elif self._number < ticks + _BURST:
+            self._number += 1
+        return self._number % _MODULUS

@@ -697,7 +697,8 @@ class Reliability:
 
     def _wait(self, out: Outgoing, deadline: float) -> None:
         self._timers.add(out, deadline)
-        self._wake_by(deadline)
+        if deadline < self.wake:
+            self.wake = deadline
 
     def _wake_by(self, deadline: float) -> None:
         if deadline < self.wake:

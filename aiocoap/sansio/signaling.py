@@ -83,8 +83,8 @@ class Reaction(NamedTuple):
 
     reply: Message | None = None
     """To be sent, whatever else is to be done."""
-    pong: bytes | None = None
-    """The token of a ping that has been answered."""
+    is_pong: bool = False
+    """Whether it answers the oldest Ping that has not been answered."""
     end: str | None = None
     """Why the connection is to be closed at once, after the reply."""
 
@@ -109,7 +109,6 @@ class Signaling:
     __slots__ = (
         "_custodies",
         "_max_message_size",
-        "_pings",
         "in_work",
         "is_open",
         "peer_does_blocks",
@@ -126,7 +125,6 @@ class Signaling:
         self.release: Release | None = None
         # Pongs, each with the tokens of those requests that it waits for.
         self._custodies: list[tuple[Message, set[bytes]]] = []
-        self._pings = 0
 
     # What the peer can take
 
@@ -173,12 +171,14 @@ class Signaling:
         return message
 
     def ping(self) -> Message:
-        """Return a Ping, which no other one on the connection has the token of.
+        """Return a Ping.
+
+        It has no token: Pongs come in the order of the Pings, and some peers answer each without
+        one (libcoap 4.3.1 does).
 
         RFC 8323 section 5.4.
         """
-        self._pings = self._pings + 1 & 0xFFFFFFFF
-        return _signal(PING, self._pings.to_bytes(4, "big"))
+        return _signal(PING)
 
     def farewell(self) -> Message:
         """Return the Release that tells the peer that the connection may go.
@@ -218,11 +218,6 @@ class Signaling:
             due.append(self._custodies.pop(0)[0])
         return due or None
 
-    @property
-    def is_released(self) -> bool:
-        """Whether the peer wants the connection closed, and has all it waits for."""
-        return self.release is not None and not self.in_work
-
     # Messages of the peer
 
     def take(self, message: Message) -> Reaction:
@@ -251,7 +246,7 @@ class Signaling:
         if code == PING:
             return self._take_ping(message)
         if code == PONG:
-            return Reaction(pong=message.token)
+            return Reaction(is_pong=True)
         if code == RELEASE:
             self._take_release(message)
         elif code == ABORT:
@@ -404,7 +399,7 @@ class Patience:
     """
 
     __slots__ = (
-        "_is_asked",
+        "_asked_since",
         "_opened",
         "_stalled_since",
         "_tuning",
@@ -422,7 +417,8 @@ class Patience:
         # When the message began that is not complete yet, and when the peer stopped to read.
         self._unfinished_since: float | None = None
         self._stalled_since: float | None = None
-        self._is_asked = False
+        # When the peer was asked for a sign of life, if none has come since.
+        self._asked_since: float | None = None
         self.reason = ""
         self.deadline = now + tuning.CSM_TIMEOUT
 
@@ -435,10 +431,19 @@ class Patience:
             is_progress: Whether one or more have been completed by those bytes.
         """
         self.last_received = now
-        self._is_asked = False
+        self._asked_since = None
         if not is_unfinished:
             self._unfinished_since = None
         elif is_progress or self._unfinished_since is None:
+            self._unfinished_since = now
+
+    def not_reading(self, now: float) -> None:
+        """Take note that nothing is read from the peer: its message can not become complete.
+
+        Args:
+            now: Monotonic seconds.
+        """
+        if self._unfinished_since is not None:
             self._unfinished_since = now
 
     def stalled(self, now: float | None) -> None:
@@ -462,38 +467,39 @@ class Patience:
             What is to be done; ``deadline`` is set anew.
         """
         tuning = self._tuning
-        if not is_open and now >= self._opened + tuning.CSM_TIMEOUT:
-            return self._gone("no CSM came from the peer")
+        # Whatever begins after this look is found by the next one in time, or a little later.
+        looks = [now + tuning.MESSAGE_TIMEOUT]
+        if not is_open:
+            due = self._opened + tuning.CSM_TIMEOUT
+            if now >= due:
+                return self._gone("no CSM came from the peer")
+            looks.append(due)
         for since, reason in (
             (self._unfinished_since, "a message of the peer did not become complete"),
             (self._stalled_since, "the peer did not read what it was sent"),
         ):
-            if since is not None and now >= since + tuning.MESSAGE_TIMEOUT:
-                return self._gone(f"{reason} within {tuning.MESSAGE_TIMEOUT:g} seconds")
-        silence = now - self.last_received
-        # Whatever begins after this look is found by the next one in time, or a little later.
-        waits = [tuning.MESSAGE_TIMEOUT]
-        if not is_open:
-            waits.append(self._opened + tuning.CSM_TIMEOUT - now)
-        for since in (self._unfinished_since, self._stalled_since):
             if since is not None:
-                waits.append(since + tuning.MESSAGE_TIMEOUT - now)
-        verdict = Verdict.WAIT
+                due = since + tuning.MESSAGE_TIMEOUT
+                if now >= due:
+                    return self._gone(f"{reason} within {tuning.MESSAGE_TIMEOUT:g} seconds")
+                looks.append(due)
         if may_idle and not is_used:
-            if silence >= tuning.IDLE_TIMEOUT:
+            due = self.last_received + tuning.IDLE_TIMEOUT
+            if now >= due:
                 return Verdict.IDLE
-            waits.append(tuning.IDLE_TIMEOUT - silence)
+            looks.append(due)
+        verdict = Verdict.WAIT
         interval = tuning.KEEPALIVE_INTERVAL
         if interval and is_open:
-            if silence >= interval:
-                if self._is_asked:
+            asked = self._asked_since
+            due = (self.last_received if asked is None else asked) + interval
+            if now >= due:
+                if asked is not None:
                     return self._gone("the peer answered no ping")
-                self._is_asked = True
-                verdict = Verdict.PING
-                waits.append(interval)
-            else:
-                waits.append(interval - silence)
-        self.deadline = now + min(waits)
+                self._asked_since = now
+                verdict, due = Verdict.PING, now + interval
+            looks.append(due)
+        self.deadline = min(looks)
         return verdict
 
     def _gone(self, reason: str) -> Verdict:

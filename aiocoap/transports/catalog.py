@@ -90,6 +90,25 @@ _ROWS = (
         "create_client_transport",
     ),
     Transport(
+        "tlsserver",
+        "tls",
+        "TLSServer",
+        "token",
+        None,
+        "create_server",
+        ("bind", "server_context"),
+        port_offset=1,
+        needs="server_context",
+    ),
+    Transport(
+        "tlsclient",
+        "tls",
+        "TLSClient",
+        "token",
+        "create_client_transport",
+        "create_client_transport",
+    ),
+    Transport(
         "ws",
         "ws",
         "WSPool",
@@ -131,8 +150,8 @@ def bind_for(
     found from there, as the documentation has it: ``coaps+tcp`` one higher, ``coap+ws`` 3000
     higher, and ``coaps+ws`` 3001 higher.
 
-    >>> bind_for(ROWS["tcpserver"], ("::1", 5683))
-    ('::1', 5683)
+    >>> bind_for(ROWS["tcpserver"], ("::1", 5683)), bind_for(ROWS["tlsserver"], ("::1", 5683))
+    (('::1', 5683), ('::1', 5684))
     >>> bind_for(ROWS["ws"], ("::1", 5683))
     ('::1', 8683)
 

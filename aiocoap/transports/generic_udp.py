@@ -165,6 +165,8 @@ class GenericMessageInterface(MessageInterface):
         loop: The running event loop.
     """
 
+    schemes = frozenset(("coap",))
+
     def __init__(self, ctx: MessageManager, log: Logger, loop: AbstractEventLoop) -> None:
         self._ctx: MessageManager | None = ctx
         self._log = log

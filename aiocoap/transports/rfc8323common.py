@@ -13,8 +13,8 @@ Bounds
 
 A pool has at most ``MAX_CONNECTIONS`` connections, fewer where the system allows for fewer open
 files; at the bound the connections that were silent for the longest time, and that nobody uses,
-make room.  All together keep at most ``MAX_UNFINISHED`` bytes of messages that are not complete,
-and one peer has at most ``MAX_IN_WORK`` of its requests worked on: what it sends meanwhile is
+make room.  All together keep at most ``MAX_KEPT`` bytes of what has not come or gone whole, and
+one peer has at most ``MAX_IN_WORK`` of its requests worked on: what it sends meanwhile is
 not read.  Nor is anything read from a peer that does not read what it is sent; what it observes is
 kept for it in the latest state only.
 """
@@ -44,13 +44,14 @@ if TYPE_CHECKING:
     from ..message import Message
     from ..numbers.constants import TransportTuning
 
-__all__ = ["AnyOrigin", "ConnectionPool", "Origin", "RFC8323Remote"]
+__all__ = ["AnyOrigin", "ConnectionPool", "Origin", "RFC8323Remote", "canonical_host"]
 
 MAX_CONNECTIONS = 16_384
 """Number of connections that a transport has at the same time."""
 
-MAX_UNFINISHED = 64 * 1024 * 1024
-"""Number of bytes that a transport keeps of messages that are not complete."""
+MAX_KEPT = 64 * 1024 * 1024
+"""Number of bytes that a transport keeps: of messages that are not complete, and of messages that
+peers do not read."""
 
 MAX_IN_WORK = 256
 """Number of requests of one peer that are worked on before no more are read."""
@@ -91,6 +92,17 @@ class AnyOrigin(Protocol):
 OriginT = TypeVar("OriginT", bound=AnyOrigin)
 
 
+def canonical_host(host: str) -> str:
+    """Return a host as connections to it are told apart from others.
+
+    >>> canonical_host("CoAP.example"), canonical_host("FE80::1%Eth0")
+    ('coap.example', 'fe80::1%Eth0')
+    """
+    # The name of a zone is the system's.
+    name, percent, zone = host.partition("%")
+    return name.lower() + percent + zone
+
+
 class RFC8323Remote(EndpointAddress):
     """One connection, and who is at its other end.
 
@@ -106,6 +118,7 @@ class RFC8323Remote(EndpointAddress):
     __slots__ = (
         "__weakref__",
         "_is_busy",
+        "_is_leaving",
         "_is_stalled",
         "_local_hostinfo",
         "_opened",
@@ -142,12 +155,14 @@ class RFC8323Remote(EndpointAddress):
         self.end: NetworkError | None = None
         # Who waits for the peer's CSM.
         self._opened: asyncio.Future[None] | None = None
-        # Who waits for which Pong.
-        self._pings: dict[bytes, Callable[[], None]] | None = None
+        # Who waits for Pongs, in the order of their coming.
+        self._pings: list[list[Callable[[], None]]] | None = None
         # Frames that wait until the peer reads again.
         self._waiting: dict[int, bytes] | None = None
         # Whether the peer does not read, and whether too many of its requests are in work.
         self._is_stalled = self._is_busy = False
+        # Whether it has been released from here.
+        self._is_leaving = False
 
     # The transport's part
 
@@ -224,6 +239,16 @@ class RFC8323Remote(EndpointAddress):
 
     # Messages that come
 
+    @property
+    def room_for_work(self) -> int:
+        """Number of requests of the peer that can be taken in."""
+        return max(0, MAX_IN_WORK - len(self.signaling.in_work))
+
+    @property
+    def reads(self) -> bool:
+        """Whether anything is read from the peer at present."""
+        return not (self._is_stalled or self._is_busy)
+
     def _take(self, message: Message) -> None:
         """Take in a message."""
         signaling = self.signaling
@@ -250,9 +275,8 @@ class RFC8323Remote(EndpointAddress):
             self._fail(reaction.end, reaction.reply)
         elif reaction.reply is not None:
             self._write(self._encode(reaction.reply))
-        elif reaction.pong is not None and self._pings is not None:
-            pong = self._pings.pop(reaction.pong, None)
-            if pong is not None:
+        elif reaction.is_pong and self._pings:
+            for pong in self._pings.pop(0):
                 pong()
 
     def _after_reading(self) -> None:
@@ -261,7 +285,7 @@ class RFC8323Remote(EndpointAddress):
         if release is not None and self.end is None:
             if self.origin is not None:
                 self._pool.note_release(self, release)
-            self.close_if_released()
+            self.close_if_done()
 
     # Messages that go
 
@@ -299,10 +323,10 @@ class RFC8323Remote(EndpointAddress):
                 self._write(self._encode(pong))
         if self._is_busy and len(self.signaling.in_work) <= MAX_IN_WORK // 2:
             self._is_busy = False
-            self._read_on(not self._is_stalled)
-        if self.signaling.release is not None:
+            self._read_again()
+        if self._is_leaving or self.signaling.release is not None:
             # Not from within this call, as the caller is not ready for it.
-            self._pool.loop.call_soon(self.close_if_released)
+            self._pool.loop.call_soon(self.close_if_done)
         return taken_back
 
     def ping(self, pong: Callable[[], None] | None) -> Callable[[], None] | None:
@@ -317,14 +341,13 @@ class RFC8323Remote(EndpointAddress):
         if self.end is not None:
             self._pool.loop.call_soon(self._pool.report, self.end, self)
             return None
-        message = self.signaling.ping()
-        self._write(self._encode(message))
-        if pong is None:
-            return None
+        self._write(self._encode(self.signaling.ping()))
         if self._pings is None:
-            self._pings = {}
-        self._pings[message.token] = pong
-        return partial(_take_out, self._pings, message.token)
+            self._pings = []
+        # One that is not waited for any more still gets its answer.
+        waiting = [] if pong is None else [pong]
+        self._pings.append(waiting)
+        return waiting.clear
 
     def greet(self) -> None:
         """Send the message that has to be the first."""
@@ -337,13 +360,24 @@ class RFC8323Remote(EndpointAddress):
         if not self._is_stalled:
             self._send_bytes(frame)
             return None
+        if not self._pool.account(len(frame)):
+            self._pool.account(-len(frame))
+            # Not from within this call, as the caller is not ready for it.
+            reason = "there is too much that the peer does not read"
+            self._pool.loop.call_soon(self._fail, reason, None)
+            return None
         if self._waiting is None:
             self._waiting = {}
-        waiting = self._waiting
         self._pool.count += 1
         key = self._pool.count
-        waiting[key] = frame
-        return partial(_take_out, waiting, key)
+        self._waiting[key] = frame
+        return partial(self._take_back, key)
+
+    def _take_back(self, key: int) -> None:
+        """Do not send what waits, if it still does."""
+        frame = None if self._waiting is None else self._waiting.pop(key, None)
+        if frame is not None:
+            self._pool.account(-len(frame))
 
     def _stall(self) -> None:
         """The peer does not read what it is sent."""
@@ -356,8 +390,15 @@ class RFC8323Remote(EndpointAddress):
         self._is_stalled = False
         self.patience.stalled(None)
         while self._waiting and not self._is_stalled:
-            self._send_bytes(self._waiting.pop(next(iter(self._waiting))))
-        if not self._is_stalled and not self._is_busy:
+            frame = self._waiting.pop(next(iter(self._waiting)))
+            self._pool.account(-len(frame))
+            self._send_bytes(frame)
+        self._read_again()
+
+    def _read_again(self) -> None:
+        """Read from the connection again, if nothing is in the way any more."""
+        if self.reads:
+            self.patience.not_reading(self._pool.loop.time())
             self._read_on(True)
 
     # The end
@@ -383,17 +424,25 @@ class RFC8323Remote(EndpointAddress):
                 self._opened = None
 
     def release(self) -> None:
-        """Have the connection closed, by the peer if it can be."""
-        if self.end is None:
-            self._write(self._encode(self.signaling.farewell()))
+        """Tell the peer that the connection may go, and leave it when nothing is left to be done.
 
-    def close_if_released(self) -> None:
-        """Close the connection if the peer wants that, and nothing is left to be done on it."""
+        RFC 8323 section 5.5: the peer is to close it.  But who opened the connection, and has all
+        that is wanted, does not wait for that.
+        """
+        if self.end is None and not self._is_leaving:
+            self._write(self._encode(self.signaling.farewell()))
+            self._is_leaving = True
+            self.close_if_done()
+
+    def close_if_done(self) -> None:
+        """Close the connection if one of the ends wants that, and nothing is left to be done."""
         signaling = self.signaling
-        if self.end is not None or not signaling.is_released:
+        if self.end is not None or signaling.in_work:
             return
-        if not self._pool.tman.awaits_response(self):
-            assert signaling.release is not None  # or it would not be released
+        if self._is_leaving and (self.origin is not None or not signaling.is_open):
+            self.lose("the own end has released the connection")
+            self._close(True)
+        elif signaling.release is not None and not self._pool.tman.awaits_response(self):
             said = signaling.release.diagnostic
             self.lose(f"the peer has released the connection{said and f': {said}'}")
             self._close(True)
@@ -426,15 +475,18 @@ class RFC8323Remote(EndpointAddress):
         self.lose(reason)
         self._close(is_orderly)
 
-    def lose(self, reason: str) -> None:
+    def lose(self, reason: str, end: NetworkError | None = None) -> None:
         """Take note that nothing goes over the connection any more.
 
         Args:
             reason: Why, for those who wait for something.
+            end: What they get to see, if it is to be a particular error.
         """
         if self.end is not None:
             return
-        self.end = RemoteServerShutdown(f"{self._remote_hostinfo}: {reason}")
+        self.end = end or RemoteServerShutdown(f"{self._remote_hostinfo}: {reason}")
+        if self._waiting is not None:
+            self._pool.account(-sum(map(len, self._waiting.values())))
         self._waiting = self._pings = None
         if self._opened is not None and not self._opened.done():
             self._opened.set_exception(self.end)
@@ -447,6 +499,8 @@ class RFC8323Remote(EndpointAddress):
             # The peer does not read the last words.
             self._close(False)
             return
+        if not self.reads:
+            self.patience.not_reading(now)
         tman = self._pool.tman
         is_used = bool(self.signaling.in_work) or tman.is_interested_in(self)
         verdict = self.patience.judge(now, self.signaling.is_open, self.origin is not None, is_used)
@@ -454,14 +508,8 @@ class RFC8323Remote(EndpointAddress):
             self.ping(None)
         elif verdict is Verdict.IDLE:
             self.release()
-            self.lose("nobody has used the connection for long")
-            self._close(True)
         elif verdict is Verdict.GONE:
             self.abort(self.patience.reason)
-
-
-def _take_out(table: dict[Any, Any], key: object) -> None:
-    table.pop(key, None)
 
 
 def _is_small(message: Message) -> bool:
@@ -506,7 +554,7 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
         self._looks: Deadlines[Any] = Deadlines()
         self._timer: asyncio.TimerHandle | None = None
         self._wake = float("inf")
-        self._unfinished = 0
+        self._kept = 0
         # Who has something to be sent.
         self._unsent: list[RFC8323Remote] = []
         self._ends = LogRation(
@@ -548,6 +596,11 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
         """
 
     # Where requests go
+
+    @property
+    def schemes(self) -> frozenset[str]:
+        """URI schemes that requests by the connections have."""
+        return frozenset((self.scheme,))
 
     def owns(self, remote: EndpointAddress) -> bool:
         """Whether an address is a connection of this pool that still goes."""
@@ -614,6 +667,7 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
             )
         if wait <= 0:
             self._wishes.pop(origin, None)
+            addresses = (*addresses, hostportjoin(origin.host, origin.port))
         timeout = self.tuning.CONNECT_TIMEOUT
         connection: RFC8323Remote | None = None
         try:
@@ -621,7 +675,8 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
                 connection = await self._open_any(origin, addresses)
                 await connection.opened()
         except BaseException as problem:
-            if connection is not None:
+            # If it has ended by itself, the last words are still to be read.
+            if connection is not None and connection.end is None:
                 connection.lose("it could not be set up")
                 connection._close(False)
             if isinstance(problem, asyncio.TimeoutError):
@@ -632,17 +687,22 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
         return connection
 
     async def _open_any(self, origin: OriginT, addresses: tuple[str, ...]) -> RFC8323Remote:
-        """Open a connection to the first of the alternative addresses that takes it, or directly.
+        """Open a connection to the first address that takes it.
 
         RFC 8323 sections 5.5 and 10.1: whoever is there has to prove to be the origin.
+
+        Raises:
+            NetworkError: None does; it tells what happened at the last one.
         """
-        for text in addresses:
+        for text in addresses[:-1]:
             try:
-                address = Origin(*split_destination(text, self._default_port(origin)))
-                return await self._open(origin, address)
+                return await self._open(origin, self._address(origin, text))
             except NetworkError as problem:
                 self.log.debug("The alternative address %s does not work: %s", text, problem)
-        return await self._open(origin, Origin(origin.host, origin.port))
+        return await self._open(origin, self._address(origin, addresses[-1]))
+
+    def _address(self, origin: OriginT, hostinfo: str) -> Origin:
+        return Origin(*split_destination(hostinfo, self._default_port(origin)))
 
     def _default_port(self, origin: OriginT) -> int:
         """Return the port that an authority without one stands for."""
@@ -689,7 +749,7 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
         for connection in idle[: 1 + len(idle) // 16]:
             connection.release()
             connection.lose("there are too many connections")
-            connection._close(False)
+            connection._close(True)
         return bool(idle)
 
     def flush_soon(self, connection: RFC8323Remote) -> None:
@@ -718,7 +778,7 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
         self._looks.discard(connection)
 
     def account(self, difference: int) -> bool:
-        """Take note of bytes of messages that are not complete.
+        """Take note of bytes that are kept.
 
         Args:
             difference: By how many there are more than before.
@@ -726,8 +786,8 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
         Returns:
             False if there are too many now.
         """
-        self._unfinished += difference
-        return difference <= 0 or self._unfinished <= MAX_UNFINISHED
+        self._kept += difference
+        return difference <= 0 or self._kept <= MAX_KEPT
 
     def note_release(self, connection: RFC8323Remote, release: Release) -> None:
         """Take note that a server does not want to be asked by a connection any more.

@@ -34,7 +34,7 @@ from .resolution import (
     resolve_bind,
     split_destination,
 )
-from .rfc8323common import ConnectionPool, Origin, RFC8323Remote
+from .rfc8323common import ConnectionPool, Origin, RFC8323Remote, canonical_host
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -52,6 +52,9 @@ __all__ = [
     "listening_socket",
     "prepare_socket",
 ]
+
+_LARGE = 65_536
+# Bytes that are sent without waiting for more.
 
 # How a peer is found that has gone without a word (seconds; number of questions).
 _KEEPALIVE = (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))
@@ -76,7 +79,7 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         origin: What it was opened for, if it was opened from here.
     """
 
-    __slots__ = ("_out", "_pending", "_reader", "_transport")
+    __slots__ = ("_out", "_out_size", "_pending", "_reader", "_transport")
 
     def __init__(
         self,
@@ -93,6 +96,7 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         self._transport: asyncio.Transport | None = None
         # What is sent in one go when all that is at hand has been worked on.
         self._out: list[bytes] = []
+        self._out_size = 0
         # What the pool has been told of messages that are not complete.
         self._pending = 0
 
@@ -116,9 +120,16 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             self._remote_hostinfo = pool._hostinfo(host_of_sockaddr(remote), remote[1])
         else:
             self._remote_hostinfo = pool._hostinfo(*self.origin)
-        if not pool.add(self):
-            self.end = NetworkError("there are too many connections")
+        problem = self._objection(self._transport)
+        if problem is None and not pool.add(self):
+            problem = NetworkError("there are too many connections")
+        if problem is not None:
+            self.end = problem
             self._transport.abort()
+
+    def _objection(self, transport: asyncio.Transport) -> NetworkError | None:
+        """Return why a connection can not be used, or None; nothing was sent over it yet."""
+        return None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that the connection is gone."""
@@ -135,17 +146,19 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         if self.is_over:
             return
         reader = self._reader
-        messages = reader.feed(data, self)
-        pending = reader.pending
-        self.patience.received(self._pool.loop.time(), pending > 0, bool(messages))
-        if pending != self._pending:
-            self._account(pending)
+        messages = reader.feed(data, self, self.room_for_work)
+        self.patience.received(self._pool.loop.time(), reader.is_unfinished, bool(messages))
         for message in messages:
             self._take(message)
             if self.end is not None:
                 return
+        self._account(reader.pending)
         if reader.fault is not None:
             self.abort(f"what came is no message: {reader.fault}")
+        elif reader.has_more:
+            if self.reads:
+                # Others have their turn before.
+                self._pool.loop.call_soon(self.data_received, b"")
         elif self.signaling.release is not None:
             self._after_reading()
 
@@ -172,12 +185,16 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         if not out:
             self._pool.flush_soon(self)
         out.append(data)
+        self._out_size += len(data)
+        if self._out_size >= _LARGE:
+            # It is worth a system call, and the peer may not read.
+            self.flush()
 
     def flush(self) -> None:
         """Send what has come together."""
         out = self._out
         if out:
-            self._out = []
+            self._out, self._out_size = [], 0
             if self._transport is not None:
                 self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
@@ -187,6 +204,9 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             return
         if is_wanted:
             transport.resume_reading()
+            if self._reader.has_more:
+                # Not from within this call, as the caller is not ready for it.
+                self._pool.loop.call_soon(self.data_received, b"")
         else:
             transport.pause_reading()
 
@@ -201,7 +221,9 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             self._transport.abort()
 
     def _account(self, pending: int) -> None:
-        """Tell the pool how many bytes are kept of a message that is not complete."""
+        """Tell the pool how many bytes are kept of what has not been worked on."""
+        if pending == self._pending:
+            return
         is_bearable = self._pool.account(pending - self._pending)
         self._pending = pending
         if not is_bearable:
@@ -228,6 +250,7 @@ class _TCPPooling(ConnectionPool[Origin]):
 
     scheme: ClassVar[str] = "coap+tcp"
     default_port: ClassVar[int] = COAP_PORT
+    _connection_class: ClassVar[type[TcpConnection]] = TcpConnection
 
     def __init__(self, tman: TokenManager, log: Logger, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(tman, log, loop)
@@ -240,7 +263,7 @@ class _TCPPooling(ConnectionPool[Origin]):
         if destination.scheme != self.scheme:
             return None
         host, port = split_destination(destination.hostinfo, self.default_port)
-        return Origin(host.lower(), port)
+        return Origin(canonical_host(host), port)
 
     def _hostinfo(self, host: str, port: int) -> str:
         """Return an authority as it stands in URIs of the scheme."""
@@ -307,7 +330,7 @@ class TCPClient(_TCPPooling):
         for endpoint in await resolve(self.loop, *address):
             try:
                 _, connection = await self.loop.create_connection(
-                    lambda: TcpConnection(
+                    lambda: self._connection_class(
                         self, self.log, self.loop, is_server=False, origin=origin
                     ),
                     endpoint.text,
@@ -315,7 +338,9 @@ class TCPClient(_TCPPooling):
                     **settings,
                 )
             except OSError as exc:
-                problem = problem or exc
+                # That nobody listens at one address says less than what happened at another.
+                if problem is None or isinstance(problem, ConnectionRefusedError):
+                    problem = exc
             else:
                 return connection
         assert problem is not None  # resolving gives one address at least
@@ -380,23 +405,21 @@ class TCPServer(_TCPPooling):
         reuse_port = bool(port) and defaults.has_reuse_port()
         sock = listening_socket(endpoints, port, reuse_port)
         try:
-            self._server = await loop.create_server(
-                self._accept, sock=sock, **self._server_settings(_server_context)
-            )
+            name = sock.getsockname()
+            await self._listen(sock, _server_context)
         except BaseException:
             sock.close()
             raise
-        name = self._server.sockets[0].getsockname()
         self._bound = (host_of_sockaddr(name), name[1])
         return self
 
-    def _server_settings(self, context: SSLContext | None) -> dict[str, Any]:
-        """Return what asyncio is to know when it listens, beyond the socket."""
-        return {"backlog": _BACKLOG}
+    async def _listen(self, sock: socket.socket, context: SSLContext | None) -> None:
+        """Begin to accept connections."""
+        self._server = await self.loop.create_server(self._accept, sock=sock, backlog=BACKLOG)
 
     def _accept(self) -> TcpConnection:
         """Return the protocol of a new connection."""
-        return TcpConnection(self, self.log, self.loop, is_server=True)
+        return self._connection_class(self, self.log, self.loop, is_server=True)
 
     @property
     def bound_address(self) -> tuple[str, int] | None:
@@ -418,8 +441,8 @@ class TCPServer(_TCPPooling):
             server.close()
 
 
-_BACKLOG = 1024
-# Connections that may wait to be accepted; the system may have fewer.
+BACKLOG = 1024
+"""Connections that may wait to be accepted; the system may have fewer."""
 
 
 def listening_socket(

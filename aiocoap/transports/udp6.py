@@ -326,6 +326,8 @@ class MessageInterfaceUDP6(RecvmsgDatagramProtocol, MessageInterface):
     ready: asyncio.Future[None] | None = None
     """Done once the transport can be used."""
 
+    schemes = frozenset(("coap",))
+
     def __init__(self, ctx: MessageManager, log: Logger, loop: asyncio.AbstractEventLoop) -> None:
         self._ctx: MessageManager | None = ctx
         self._log = log

@@ -34,7 +34,7 @@ from ..address import EndpointAddress
 from ..sansio.framing import decode_unframed, encode_unframed
 from ..util import hostportjoin
 from .resolution import host_of_sockaddr, resolve, resolve_bind, split_destination
-from .rfc8323common import ConnectionPool, Origin, RFC8323Remote
+from .rfc8323common import ConnectionPool, Origin, RFC8323Remote, canonical_host
 from .tcp import ConnectError, listening_socket, prepare_socket
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class WSRemote(RFC8323Remote, EndpointAddress):
         remote_hostinfo: Authority that was connected to, if it was opened from here.
     """
 
-    __slots__ = ("_connection", "_held", "_scheme")
+    __slots__ = ("_connection", "_gate", "_held", "_scheme")
 
     def __init__(
         self,
@@ -148,8 +148,10 @@ class WSRemote(RFC8323Remote, EndpointAddress):
         self._begin(pool, None if remote_hostinfo is None else PoolKey(scheme, remote_hostinfo))
         self._local_hostinfo = local_hostinfo or _hostinfo_of(scheme, connection.local_address)
         self._remote_hostinfo = remote_hostinfo or _hostinfo_of(scheme, connection.remote_address)
-        # What the pool has been told of messages that are not complete.
+        # What the pool has been told of what has not been worked on.
         self._held = 0
+        # What is waited for as long as nothing is read.
+        self._gate: asyncio.Future[None] | None = None
         self._connection = connection
         connection.attach(self)
 
@@ -168,6 +170,10 @@ class WSRemote(RFC8323Remote, EndpointAddress):
                 # What comes after the end is read for the sake of the closing handshake.
                 if self.end is None:
                     self._receive(data)
+                if not (self.reads or self.end is not None or link.is_lost):
+                    self._gate = self._pool.loop.create_future()
+                    await self._gate
+                    self._gate = None
             self.lose(link.reason)
         except Exception as problem:
             # It is ours, and nobody above could tell of it.
@@ -203,14 +209,14 @@ class WSRemote(RFC8323Remote, EndpointAddress):
             self._note_held(False)
 
     def _note_held(self, is_progress: bool) -> None:
-        """Take note of how much there is of messages that are not complete."""
+        """Take note of how much there is that has not been worked on."""
         held = self._connection.held
         self.patience.received(self._pool.loop.time(), held > 0, is_progress)
         if held != self._held:
             self._account(held)
 
     def _account(self, held: int) -> None:
-        """Tell the pool how many bytes are kept of messages that are not complete."""
+        """Tell the pool how many bytes are kept of what has not been worked on."""
         is_bearable = self._pool.account(held - self._held)
         self._held = held
         if not is_bearable:
@@ -233,6 +239,15 @@ class WSRemote(RFC8323Remote, EndpointAddress):
             self.lose(reason)
             self._close(True)
 
+    def note_loss(self) -> None:
+        """Take note that the connection is gone: what came before is still taken in."""
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Take in messages again."""
+        if self._gate is not None and not self._gate.done():
+            self._gate.set_result(None)
+
     # What is the transport's part of a connection
 
     def _encode(self, message: Message) -> bytes:
@@ -246,8 +261,11 @@ class WSRemote(RFC8323Remote, EndpointAddress):
 
     def _read_on(self, is_wanted: bool) -> None:
         self._connection.read_on(is_wanted)
+        if is_wanted:
+            self._go_on()
 
     def _close(self, is_orderly: bool) -> None:
+        self._go_on()
         if self._connection.is_lost:
             return
         if is_orderly:
@@ -394,6 +412,11 @@ class WSPool(ConnectionPool[PoolKey]):
 
     # Connections
 
+    @property
+    def schemes(self) -> frozenset[str]:
+        """URI schemes that requests by the connections have."""
+        return frozenset(_DEFAULT_PORTS)
+
     def _origin_of(self, destination: EndpointAddress) -> PoolKey | None:
         """Return the key of a URI's connections where its scheme is for here."""
         scheme = destination.scheme
@@ -401,7 +424,7 @@ class WSPool(ConnectionPool[PoolKey]):
         if default_port is None:
             return None
         host, port = split_destination(destination.hostinfo, default_port)
-        return PoolKey(scheme, _hostinfo(scheme, host.lower(), port))
+        return PoolKey(scheme, _hostinfo(scheme, canonical_host(host), port))
 
     def _default_port(self, origin: PoolKey) -> int:
         """Return the port of the scheme."""
@@ -492,7 +515,7 @@ class WSPool(ConnectionPool[PoolKey]):
             self.loop,
             self.log,
             scheme=scheme,
-            local_hostinfo=_hostinfo(scheme, host.lower(), port),
+            local_hostinfo=_hostinfo(scheme, canonical_host(host), port),
         )
         if self.add(remote):
             await remote.run()

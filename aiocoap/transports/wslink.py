@@ -68,8 +68,7 @@ _BACKLOG = 1024
 # Connections that may wait to be accepted; the system may have fewer.
 
 _NO_LIMIT = 1 << 40
-# The library reads on however many frames wait for us: we take them at once, and have the system
-# stop reading where it is to stop.
+# The library reads on however many frames wait for us: when it is to stop, it is told.
 
 _REASON_LENGTH = 200
 # Characters of what went wrong that are passed on: some of it comes from the peer.
@@ -112,6 +111,9 @@ class User(Protocol):
     def note_end(self, reason: str, is_fault: bool) -> None:
         """There will be no other message, and none can be sent; the link is about to close."""
 
+    def note_loss(self) -> None:
+        """The link is closed."""
+
 
 class Link(Connection):
     """What both ends' connections have beyond the library's.
@@ -152,6 +154,8 @@ class Link(Connection):
         """Take note that the connection is gone."""
         self.is_lost = True
         super().connection_lost(exc)
+        if self.user is not None:
+            self.user.note_loss()
         self._owner.link_lost(self)
 
     def data_received(self, data: bytes) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,41 @@ from ..error import Error, HelpfulError
 from ..error import TimeoutError as NoAnswer
 from .prettyprint import one_line
 
-__all__ = ["ActionNoYes", "AsyncCLIDaemon", "Parser", "UsageError", "error_line"]
+__all__ = [
+    "ActionNoYes",
+    "AsyncCLIDaemon",
+    "Parser",
+    "UsageError",
+    "error_line",
+    "give_up_stream",
+    "say",
+]
+
+
+def say(text: str) -> None:
+    """Write a line to standard error, if that is open and takes it.
+
+    Args:
+        text: The line; what a terminal would act on has to be out of it.
+    """
+    if sys.stderr is None:
+        return
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        # Nobody can be told.
+        give_up_stream(2)
+
+
+def give_up_stream(number: int) -> None:
+    """Let what is still to be written to a standard stream go nowhere.
+
+    Python would try again when it exits, and complain in lines and an exit code of its own.
+
+    Args:
+        number: 1 for standard output, 2 for standard error.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 class UsageError(Exception):
@@ -72,7 +107,31 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Name what is wrong on the standard error stream, and exit with 2."""
-        self.exit(2, f"{self.prog}: {one_line(message)} (--help lists the options)\n")
+        say(f"{self.prog}: {one_line(message)} (--help lists the options)")
+        self.exit(2)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Exit, when what was printed has gone out.
+
+        Args:
+            status: Exit code; 1 where it could not go out.  That somebody wanted no more of it
+                (``--help | head``) is no error.
+            message: What to say on the standard error stream before.
+
+        Raises:
+            SystemExit: Always.
+        """
+        if message:
+            say(message.rstrip("\n"))
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except OSError as problem:
+            give_up_stream(1)
+            if not isinstance(problem, BrokenPipeError):
+                say(f"{self.prog}: {error_line(problem)}")
+                status = status or 1
+        sys.exit(status)
 
 
 def error_line(problem: BaseException, hints: Mapping[str, object] = {}) -> str:
@@ -114,6 +173,9 @@ class AsyncCLIDaemon:
     Raises:
         RuntimeError: There is no running event loop.
     """
+
+    program: str | None = None
+    """What the program calls itself when it complains; None for the name that it was called by."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.__arguments = args, kwargs
@@ -203,7 +265,7 @@ class AsyncCLIDaemon:
             # An argument parser's; it must not tear the event loop apart from within a task.
             return leaving.code if isinstance(leaving.code, int) else int(bool(leaving.code))
         except (UsageError, Error, OSError) as problem:
-            program = sys.argv[0].rpartition("/")[2]
-            print(f"{program}: {error_line(problem)}", file=sys.stderr)
+            program = self.program or sys.argv[0].rpartition("/")[2]
+            say(f"{program}: {error_line(problem)}")
             return 2 if isinstance(problem, UsageError) else 1
         return None

@@ -44,7 +44,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         util.socknumbers util.asyncio util.asyncio.recvmsg defaults
         transports transports.resolution transports.udpsocket transports.generic_udp
         transports.simple6 transports.simplesocketserver transports.udp6
-        transports.rfc8323common transports.tcp transports.wslink transports.ws
+        transports.rfc8323common transports.tcp transports.tls
+        transports.wslink transports.ws
         """,
     ),
     ("4 hands: resources", "util.linkformat resource"),
@@ -61,8 +62,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """
         util.cbordiag util.linkformat_pygments util.prettyprint util.cli
         cli cli.common cli._options cli._payload cli._request cli._json cli._present
-        cli._discover cli._output cli._commandline cli._interactive cli.client cli.defaults
-        cli._tree cli._files cli._storing cli.fileserver
+        cli._discover cli._output cli._commandline cli._exchange cli._interactive
+        cli.client cli.defaults cli._mediatypes cli._tree cli._files cli._storing cli.fileserver
         """,
     ),
 )

@@ -35,7 +35,6 @@ LATER = frozenset(
         "aiocoap.resourcedirectory.client.register",
         "aiocoap.transports.oscore",
         "aiocoap.transports.tinydtls",
-        "aiocoap.transports.tls",
         "aiocoap.util.cryptography_additions",
     }
 )

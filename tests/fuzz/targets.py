@@ -13,10 +13,13 @@ from collections.abc import Iterator
 
 from aiocoap import Message
 from aiocoap.credentials import CredentialsLoadError, CredentialsMap
-from aiocoap.error import IncompleteUrlError, MalformedUrlError, UnparsableMessage
+from aiocoap.error import Error, IncompleteUrlError, MalformedUrlError, UnparsableMessage
 from aiocoap.options import Options
 from aiocoap.optiontypes import decode_block, encode_block
 from aiocoap.requesturi import decompose
+from aiocoap.sansio.framing import FrameReader, decode_unframed, encode_frame, encode_unframed
+from aiocoap.sansio.signaling import Signaling
+from aiocoap.transports.resolution import split_destination
 from aiocoap.util import cbordiag, linkformat, prettyprint
 
 
@@ -103,6 +106,56 @@ def cbor(data: bytes) -> None:
         assert all(isinstance(info, str) for info in infos)
 
 
+def framing(data: bytes) -> None:
+    """A stream is messages up to a fault, however it is cut, and keeps no more than it may."""
+    limit = 1024
+    whole = FrameReader(limit)
+    messages = whole.feed(data)
+    bits = FrameReader(limit)
+    found = []
+    for start in range(0, len(data), 3):
+        found += bits.feed(data[start : start + 3], most=1)
+        assert bits.is_unfinished or bits.pending <= len(data)
+    while bits.has_more:
+        found += bits.feed(b"", most=2)
+    assert [encode_frame(m) for m in found] == [encode_frame(m) for m in messages]
+    assert (bits.fault is None) == (whole.fault is None)
+    assert bits.pending == whole.pending < limit
+    for message in messages:
+        assert whole.feed(b"") == []
+        again = decode_unframed(encode_unframed(message))
+        assert encode_frame(again) == encode_frame(message)
+    with contextlib.suppress(UnparsableMessage):
+        decode_unframed(data)
+
+
+def signaling(data: bytes) -> None:
+    """Whatever a peer says of the connection: a way to go on, or a reason that can be logged."""
+    state = Signaling(65536)
+    for message in FrameReader(4096).feed(data):
+        was_open = state.is_open
+        if was_open and 0 < message.code < 32:
+            state.begin(message.token)
+            continue
+        reaction = state.take(message)
+        assert was_open or message.code in (0, 225) or reaction.end is not None
+        if reaction.reply is not None:
+            encode_frame(reaction.reply)
+        if reaction.end is not None:
+            assert reaction.end.isprintable()
+            assert len(reaction.end) < 400
+            break
+        assert 16 <= state.payload_size <= 65536
+    if state.release is not None:
+        for text in state.release.alternatives:
+            with contextlib.suppress(Error):
+                split_destination(text, 5683)
+    for token in sorted(state.in_work):
+        for pong in state.finish(token) or ():
+            encode_frame(pong)
+    assert state.finish(b"") is None
+
+
 GET = bytes.fromhex("44011234746f6b65b574656d7076a16101")
 SEEDS: dict[str, list[bytes]] = {
     "message": [
@@ -112,6 +165,18 @@ SEEDS: dict[str, list[bytes]] = {
         bytes.fromhex("440212350a0b0c0d3b6578616d706c652e6e6574476d6574686f64734164c2ff01020304"),
         bytes.fromhex("4d0100010001020304050607080910111213b161e1fe8061d13e02e200ff"),
         bytes.fromhex("50030001b16160d10b0ae00a00ff") + bytes(64),
+    ],
+    "framing": [
+        bytes.fromhex("00e10101aab174d10c02bb" + "ff" + "00" * 24 + "0000"),
+        bytes.fromhex("e0000002ff" + "55" * 268 + "0d010001020304050607080910111213"),
+        bytes.fromhex("f00000000145ff"),
+        bytes.fromhex("0f011001ff2001b574"),
+    ],
+    "signaling": [
+        bytes.fromhex("30e122048010e12001e2aa11e2ab200101bb11e2ac2000e3"),
+        bytes.fromhex("60e123010480200101aad001e42b" + b"a.example:1".hex()),
+        bytes.fromhex("50e12204802090e52101ff") + b"reason",
+        bytes.fromhex("00e120e43130"),
     ],
     "options": [bytes.fromhex("b574656d707604c0d1f510e00100ff31"), bytes.fromhex("3161423132ff00")],
     "block_value": [b"", b"\x06", b"\xff\xff\xff", b"\x12\x3e"],
@@ -136,7 +201,10 @@ SEEDS: dict[str, list[bytes]] = {
 }
 TARGETS = {
     target.__name__: target
-    for target in (message, options, block_value, uri, link_format, credentials, cbor)
+    for target in (
+        *(message, framing, signaling, options, block_value),
+        *(uri, link_format, credentials, cbor),
+    )
 }
 
 

@@ -152,6 +152,11 @@ async def test_nonsense_for_answers(caplog: pytest.LogCaptureFixture) -> None:
                     for _ in range(AT_ONCE):
                         group.create_task(ask(context, dice.choice(uris), dice, outcomes))
             manager: Any = context.request_interfaces[0]
+            # What is left are servers that are told of the end of an observation.
+            while left := [sent.pipe.request for sent in manager.outgoing_requests]:
+                assert {request.opt.observe for request in left} == {1}
+                with contextlib.suppress(error.Error):
+                    await context.request(Message(code=GET, uri=uris[0])).response
             assert repr(manager).startswith("<TokenManager, 0 outgoing and 0 incoming"), manager
     finally:
         for transport, _ in servers:

@@ -46,6 +46,7 @@ from tests.integration.web import (
     code_of_end,
     connections,
     handshake,
+    masked,
     plain_socket,
     pool,
     raw_client,
@@ -405,7 +406,7 @@ async def test_messages_may_come_in_fragments() -> None:
         assert (await received(raw)).code == CONTENT
         (connection,) = connections(server)
         assert connection._connection.held == connection._held == 0
-        assert pool(server)._unfinished == 0
+        assert pool(server)._kept == 0
 
 
 async def test_a_message_that_does_not_become_complete() -> None:
@@ -420,16 +421,16 @@ async def test_a_message_that_does_not_become_complete() -> None:
             await asyncio.Event().wait()
 
         task = asyncio.create_task(raw.send(never_ending()))
-        await until(lambda: pool(server)._unfinished == len(b"begun"))
+        await until(lambda: pool(server)._kept == len(b"begun"))
         assert "did not become complete" in await aborted(raw)
         await until(lambda: not pool(server)._links)
-        assert pool(server)._unfinished == 0
+        assert pool(server)._kept == 0
         task.cancel()
         await asyncio.wait([task])
 
 
 async def test_too_much_that_is_not_complete(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rfc8323common, "MAX_UNFINISHED", 1000)
+    monkeypatch.setattr(rfc8323common, "MAX_KEPT", 1000)
     async with served(None) as (server, port):
         sock = plain_socket(port)
         loop = asyncio.get_running_loop()
@@ -440,7 +441,7 @@ async def test_too_much_that_is_not_complete(monkeypatch: pytest.MonkeyPatch) ->
         await loop.sock_sendall(sock, head + b"x" * 1000)
         await until(lambda: not connections(server))
         sock.close()
-        await until(lambda: not pool(server)._unfinished)
+        await until(lambda: not pool(server)._kept)
 
 
 @pytest.mark.parametrize("what", ["requests", "pings", "websocket pings"])
@@ -457,7 +458,7 @@ async def test_who_does_not_read_is_not_read_either(what: str) -> None:
             data = encode_unframed(Message(code=PING, token=token * 4))
         else:
             return bytes((0x89, 0x80 + 125)) + bytes(4) + bytes(125)
-        return bytes((0x82, 0x80 + len(data))) + bytes(4) + data
+        return masked(data)
 
     async with served(root) as (server, port):
         sock = plain_socket(port)
@@ -465,8 +466,7 @@ async def test_who_does_not_read_is_not_read_either(what: str) -> None:
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(sock, "\r\n".join([*handshake(port), "", ""]).encode())
         await until(lambda: bool(connections(server)))
-        greeting = bytes((0x82, 0x80 + len(GREETING))) + bytes(4) + GREETING
-        await loop.sock_sendall(sock, greeting)
+        await loop.sock_sendall(sock, masked(GREETING))
         flood = b"".join(map(frame, range(1000)))
 
         async def send_on() -> None:
@@ -518,17 +518,39 @@ async def test_a_busy_server_reads_on_when_it_has_answered(
     here.gate = asyncio.Event()
     async with served(root) as (server, port), raw_client(port) as raw:
         await raw.send(GREETING)
-        for number in range(2):
-            await raw.send(
-                encode_unframed(Message(code=GET, token=b"%d" % number, uri_path=["here"]))
-            )
+        requests = [Message(code=GET, token=b"%d" % n, uri_path=["here"]) for n in range(6)]
+        # All at once, so that the server has them all before it can stop to read.
+        raw.transport.write(b"".join(masked(encode_unframed(request)) for request in requests))
         await until(lambda: len(here.remotes) == 2)
         (connection,) = connections(server)
         assert not connection._connection._lane.is_reading()
+        assert connection.room_for_work == 0
+        assert pool(server)._kept > 0
+        # It is not the client's fault.
+        connection.judge(connection._pool.loop.time() + connection._pool.tuning.MESSAGE_TIMEOUT)
+        assert connection.end is None
         here.gate.set()
-        for _ in range(2):
-            assert (await received(raw)).code == CONTENT
+        tokens = [(await received(raw)).token for _ in requests]
+        assert tokens == [request.token for request in requests]
         assert connection._connection._lane.is_reading()
+        assert pool(server)._kept == 0
+
+
+async def test_a_busy_connection_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rfc8323common, "MAX_IN_WORK", 1)
+    root, here = site()
+    here.gate = asyncio.Event()
+    async with served(root) as (server, port), raw_client(port) as raw:
+        await raw.send(GREETING)
+        raw.transport.write(masked(GET_HERE) * 5)
+        await until(lambda: bool(here.remotes))
+        (connection,) = connections(server)
+        # It is not read, so that only who writes to it finds out.
+        raw.transport.abort()
+        connection._connection.abort()
+        await until(lambda: not pool(server)._links)
+        await until(lambda: connection.end is not None)
+        assert pool(server)._kept == 0
 
 
 async def test_compression_and_pings_are_not_asked_for() -> None:

@@ -1,11 +1,16 @@
-"""A server of ours with a resource of each kind: our_server.py PORT."""
+"""A server of ours with a resource of each kind: our_server.py PORT [hasty].
+
+A hasty one gives up what is not acknowledged within a second or two.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 
-from aiocoap import Context, Message
+from aiocoap import DELETED, Context, Message
+from aiocoap.error import NotFound
+from aiocoap.numbers.constants import TransportTuning
 from aiocoap.resource import ObservableResource, Resource, Site, WKCResource
 
 
@@ -53,15 +58,22 @@ class Echo(Resource):
 class Noted(ObservableResource):
     """Changes when it is told to, and only then."""
 
-    content = b"nothing yet"
+    content: bytes | None = b"nothing yet"
 
     async def render_get(self, request: Message) -> Message:
+        if self.content is None:
+            raise NotFound
         return Message(payload=self.content)
 
     async def render_put(self, request: Message) -> Message:
         self.content = request.payload
         self.updated_state()
         return Message()
+
+    async def render_delete(self, request: Message) -> Message:
+        self.content = None
+        self.updated_state()
+        return Message(code=DELETED)
 
 
 class Large(Resource):
@@ -97,6 +109,12 @@ class Counted(ObservableResource):
             self.updated_state()
 
 
+class Hasty(TransportTuning):
+    """Does not keep tests waiting."""
+
+    ACK_TIMEOUT = 0.05
+
+
 class Observers(Resource):
     def __init__(self, *observed: ObservableResource) -> None:
         super().__init__()
@@ -106,7 +124,7 @@ class Observers(Resource):
         return Message(payload=b"%d" % sum(len(found.observations) for found in self.observed))
 
 
-async def main(port: int) -> None:
+async def main(port: int, tuning: type[TransportTuning]) -> None:
     site, counted, noted = Site(), Counted(), Noted()
     site.add_resource(["stored"], Stored())
     site.add_resource(["kept"], Stored())
@@ -120,9 +138,11 @@ async def main(port: int) -> None:
     site.add_resource(["noted"], noted)
     site.add_resource(["observers"], Observers(counted, noted))
     site.add_resource([".well-known", "core"], WKCResource(site.get_resources_as_linkheader))
-    async with await Context.create_server_context(site, bind=(None, port)):
+    async with await Context.create_server_context(
+        site, bind=(None, port), transport_tuning=tuning
+    ):
         await counted.go_on()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), Hasty if "hasty" in sys.argv else TransportTuning))

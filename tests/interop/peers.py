@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -125,6 +127,49 @@ class Server:
         self.stop()
 
 
+class Relay:
+    """A network between a client and a server that loses what it is told to.
+
+    Args:
+        server: UDP port of the server on the loopback interface.
+        is_lost: Gets each datagram of the client.
+
+    Attributes:
+        port: UDP port that is the server's to the client.
+    """
+
+    def __init__(self, server: int, is_lost: Callable[[bytes], bool]) -> None:
+        self._is_lost = is_lost
+        self._front, self._back = (socket.socket(type=socket.SOCK_DGRAM) for _ in range(2))
+        self._front.bind(("127.0.0.1", 0))
+        self._back.connect(("127.0.0.1", server))
+        self.port = int(self._front.getsockname()[1])
+        self._client: tuple[str, int] | None = None
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._is_closed:
+            for sock in select.select([self._front, self._back], [], [], 0.1)[0]:
+                datagram, source = sock.recvfrom(2000)
+                if sock is self._back:
+                    assert self._client is not None  # the server only answers
+                    self._front.sendto(datagram, self._client)
+                elif not self._is_lost(datagram):
+                    self._client = source
+                    self._back.send(datagram)
+
+    def __enter__(self) -> Relay:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._is_closed = True
+        self._thread.join()
+        self._front.close()
+        self._back.close()
+
+
 def libcoap_server(*arguments: str, host: str = "127.0.0.1") -> Server:
     """Run libcoap's example server."""
     port = free_port()
@@ -132,11 +177,11 @@ def libcoap_server(*arguments: str, host: str = "127.0.0.1") -> Server:
     return Server(command, port, host)
 
 
-def our_server() -> Server:
+def our_server(*arguments: str) -> Server:
     """Run the server in our_server.py."""
     port = free_port()
     script = str(Path(__file__).parent / "our_server.py")
-    return Server([sys.executable, script, str(port)], port, PYTHONPATH=str(ROOT))
+    return Server([sys.executable, script, str(port), *arguments], port, PYTHONPATH=str(ROOT))
 
 
 def libcoap_client(*arguments: str, seconds: int = 10) -> bytes:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ from tests.interop.peers import (
     PING,
     PONG,
     ROOT,
+    Relay,
     Server,
     aiocoap_client,
     answer,
@@ -48,6 +51,7 @@ from tests.interop.peers import (
     libcoap_client,
     libcoap_server,
     our_server,
+    program,
 )
 
 BODY = random.Random(7959).randbytes(200 * 1024)
@@ -165,6 +169,13 @@ class Hasty(TransportTuning):
     MAX_RETRANSMIT = 9
 
 
+class Forgetful(TransportTuning):
+    """Does not say for long what nobody hears."""
+
+    ACK_TIMEOUT = 0.05
+    MAX_RETRANSMIT = 1
+
+
 async def test_what_gets_lost() -> None:
     with libcoap_server("-d", "1", "-l", "25%") as server:
         uri = f"coap://127.0.0.1:{server.port}/lossy"
@@ -228,6 +239,105 @@ async def test_the_end_of_what_is_observed() -> None:
             assert (await anext(notified)).code == NOT_FOUND
             with pytest.raises(ObservationCancelled):
                 await anext(notified)
+
+
+# The ways in which our client ends an observation, or hears of its end. Afterwards there is
+# nothing left of it at either end.
+
+
+def subscriptions(told: str) -> int:
+    """Return how many observers libcoap's server has in the end, by its log."""
+    return told.count("create new subscription") - told.count("removed subscription")
+
+
+def is_at_rest(context: Context) -> bool:
+    """Whether a client waits for nothing any more."""
+    return not any(
+        len(interface.outgoing_requests)  # type: ignore[attr-defined]
+        for interface in context.request_interfaces
+    )
+
+
+async def begin(context: Context, uri: str) -> Any:
+    """Observe what is created by that, and get one notification; return the request."""
+    await context.request(Message(code=PUT, uri=uri, payload=b"before")).response
+    observed = context.request(Message(code=GET, uri=uri, observe=0))
+    assert (await observed.response).payload == b"before"
+    await context.request(Message(code=PUT, uri=uri, payload=b"after")).response
+    assert (await anext(aiter(observed.observation))).payload == b"after"
+    return observed
+
+
+async def test_our_cancellation_by_deregistering() -> None:
+    with libcoap_server("-v", "7", "-d", "1") as server:
+        uri = f"coap://127.0.0.1:{server.port}/dynamic"
+        async with await Context.create_client_context() as context, asyncio.timeout(PATIENCE):
+            observed = await begin(context, uri)
+            observed.observation.cancel()
+            await context.request(Message(code=PUT, uri=uri, payload=b"unsaid")).response
+            assert is_at_rest(context)
+        told = server.stop()
+    assert re.search(r"c:GET .*Observe:1\b", told)
+    assert told.count("create new subscription") == 1
+    assert subscriptions(told) == 0
+    assert "t:RST" not in told
+
+
+async def test_our_cancellation_by_a_reset() -> None:
+    """What would tell the server is lost, so that the client has just forgotten."""
+    lost: list[Message] = []
+
+    def is_lost(datagram: bytes) -> bool:
+        message = Message.decode(datagram)
+        if message.code == GET and message.opt.observe == 1:
+            lost.append(message)
+            return True
+        return False
+
+    with (
+        libcoap_server("-v", "7", "-d", "1") as server,
+        Relay(server.port, is_lost) as relay,
+    ):
+        uri = f"coap://127.0.0.1:{server.port}/dynamic"
+        async with (
+            await Context.create_client_context() as other,
+            await Context.create_client_context(transport_tuning=Forgetful) as context,
+            asyncio.timeout(PATIENCE),
+        ):
+            observed = await begin(context, f"coap://127.0.0.1:{relay.port}/dynamic")
+            observed.observation.cancel()
+            while not is_at_rest(context):
+                await other.request(Message(code=GET, uri=uri)).response
+            assert lost
+            await other.request(Message(code=PUT, uri=uri, payload=b"refused")).response
+            # The next is to be after the Reset has arrived.
+            await context.request(Message(code=GET, uri=f"coap://127.0.0.1:{relay.port}/")).response
+            await other.request(Message(code=PUT, uri=uri, payload=b"unsaid")).response
+        told = server.stop()
+    assert told.count("t:RST") == 1
+    assert told.count("create new subscription") == 1
+    assert subscriptions(told) == 0
+    assert told.count(":: 'unsaid'") == 1
+
+
+async def test_their_cancellation_by_an_error() -> None:
+    with libcoap_server("-v", "7", "-d", "1") as server:
+        uri = f"coap://127.0.0.1:{server.port}/dynamic"
+        async with await Context.create_client_context() as context, asyncio.timeout(PATIENCE):
+            observed = await begin(context, uri)
+            await context.request(Message(code=DELETE, uri=uri)).response
+            notified = aiter(observed.observation)
+            assert (await anext(notified)).code == NOT_FOUND
+            with pytest.raises(ObservationCancelled):
+                await anext(notified)
+            assert is_at_rest(context)
+            # The list of observers has gone with the resource.
+            for state in (b"unsaid", b"unsaid as well"):
+                await context.request(Message(code=PUT, uri=uri, payload=state)).response
+        told = server.stop()
+    assert "Observe:1" not in told
+    assert "t:RST" not in told
+    assert told.count(":: 'unsaid") == 2
 
 
 def test_ping_of_theirs(theirs: str) -> None:
@@ -376,6 +486,84 @@ def test_their_observers_vanish(ours: str) -> None:
     # Its port is closed now, and the next notification finds that out.
     libcoap_client("-m", "put", "-e", "to nobody", uri)
     assert libcoap_client(f"{ours}/observers").strip() == b"0"
+
+
+# The ways in which libcoap's client ends an observation, or hears of its end
+
+
+@contextmanager
+def observing(server: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Have libcoap's client observe, for longer than a test takes."""
+    command = (program("coap-client-notls"), "-B", "60", "-s", "60", *arguments, f"{server}/noted")
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            wait_for_observers(server, 1)
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for_observers(server: str, count: int) -> None:
+    """Wait until our server has that many."""
+    deadline = time.monotonic() + PATIENCE
+    while (found := libcoap_client(f"{server}/observers").strip()) != b"%d" % count:
+        assert time.monotonic() < deadline, found
+
+
+@pytest.mark.parametrize("mtype", [[], ["-N"]])
+def test_their_cancellation_by_deregistering(ours: str, mtype: list[str]) -> None:
+    told = libcoap_client("-v", "7", *mtype, "-s", "1", f"{ours}/noted", seconds=2)
+    # It asked for the end, and got what ends it.
+    assert re.search(rb"c:GET .*Observe:1\b", told)
+    assert libcoap_client(f"{ours}/observers").strip() == b"0"
+
+
+@pytest.mark.parametrize("mtype", [[], ["-N"]])
+def test_their_cancellation_by_a_reset(ours: str, mtype: list[str]) -> None:
+    """A client that begins anew at the same port does not know what the one before has begun."""
+    port = str(free_port())
+    with observing(ours, *mtype, "-p", port, "-T", "first") as process:
+        process.kill()
+        process.wait()
+        command = ("-v", "7", "-p", port, "-T", "other", "-B", "3", f"{ours}/slow")
+        with subprocess.Popen(
+            (program("coap-client-notls"), *command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as successor:
+            assert successor.stdout is not None
+            first = successor.stdout.readline()
+            libcoap_client("-m", "put", "-e", "to nobody", f"{ours}/noted")
+            told = first + successor.stdout.read()
+    assert b"t:RST" in told
+    assert libcoap_client(f"{ours}/observers").strip() == b"0"
+
+
+def test_their_cancellation_by_silence() -> None:
+    """A client that has stopped acknowledges nothing, and is given up at last."""
+    with our_server("hasty") as server:
+        uri = f"coap://127.0.0.1:{server.port}"
+        with observing(uri) as process:
+            process.send_signal(signal.SIGSTOP)
+            libcoap_client("-m", "put", "-e", "to nobody", f"{uri}/noted")
+            # It goes on being asked for a while.
+            wait_for_observers(uri, 0)
+            process.send_signal(signal.SIGCONT)
+
+
+def test_our_cancellation_by_an_error(ours: str) -> None:
+    with observing(ours) as process:
+        libcoap_client("-m", "delete", f"{ours}/noted")
+        assert libcoap_client(f"{ours}/observers").strip() == b"0"
+        libcoap_client("-m", "put", "-e", "there again", f"{ours}/noted")
+        process.terminate()
+        assert process.stdout is not None
+        told = process.stdout.read()
+    assert b"4.04" in told
+    assert b"there again" not in told
 
 
 def test_their_wait_for_a_separate_response(ours: str, tmp_path: Path) -> None:

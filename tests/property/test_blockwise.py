@@ -85,7 +85,7 @@ class Server:
                 return reply
             request = whole
         elif block2 is not None and block2.block_number:
-            block = self.bodies.later(key, request, exponent, self.payload_size, self.now)
+            block = self.bodies.later(request, exponent, self.payload_size, self.now)
             if block is not None:
                 return block
             if request.code not in (Code.GET, Code.FETCH):
@@ -472,13 +472,13 @@ class Bounds(RuleBasedStateMachine):
         self.used["download", key] = self.now
         # The newest is always there.
         request = self.request(name, path, block2=(1, False, 0))
-        assert self.bodies.later(key, request, 0, 1024, self.now) is not None
+        assert self.bodies.later(request, 0, 1024, self.now) is not None
 
     @rule(name=NAMES, path=st.integers(0, 5), number=st.integers(1, 100))
     def go_on_with_download(self, name: str, path: int, number: int) -> None:
         request = self.request(name, path, block2=(number, False, 0))
         key = transfer_key(request)
-        if self.bodies.later(key, request, 0, 1024, self.now) is not None:
+        if self.bodies.later(request, 0, 1024, self.now) is not None:
             assert self.now < self.used["download", key] + LIFETIME
             self.used["download", key] = self.now
 

@@ -239,6 +239,16 @@ def test_requests_to_groups_are_never_confirmable() -> None:
             script.result(request)
 
 
+def test_requests_to_groups_have_no_etag() -> None:
+    """Section 8.2.1: what one member takes for its own may be anything to another."""
+    with played() as script:
+        group = Group(script, etags=[b"known"], accept=0)
+        sent = script.expect(NON, GET, token="t", uri_path=("test",), accept=0, peer=GROUP)
+        assert sent.opt.etags == ()
+        script.send(NON, CONTENT, token="t", payload=b"1", peer=MEMBERS[0])
+        assert group.end() == [(MEMBERS[0], b"1")]
+
+
 def test_the_network_does_not_take_it() -> None:
     with played() as script:
         group = Group(script)

@@ -6,18 +6,36 @@ the figure. In tests of the client, the script plays the server; there the value
 names for what the client makes up. Observe values of the server are its own.
 
 Appendix A.2 (figures 7 and 8) is about proxies, which are no part of an endpoint.
+
+After the figures come sentences of sections 2 to 4 that none of them shows, nor any case of the
+plugtest.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from aiocoap import ACK, CON, CONTENT, EMPTY, GET, NON, RST, VALID, Message
+import pytest
+
+from aiocoap import (
+    ACK,
+    CON,
+    CONTENT,
+    EMPTY,
+    FETCH,
+    GET,
+    NON,
+    NOT_ACCEPTABLE,
+    RST,
+    VALID,
+    Message,
+)
 from aiocoap.resource import ObservableResource, Site
 from tests.harness import Script
 from tests.scripts.site import played
 
 TEMPERATURE = ("temperature",)
+ETAG_NUMBER = 4
 ETAG = b"xyzzy"
 """Of the state "19.7 Cel", 0x78797a7a79; the others have none."""
 
@@ -343,3 +361,239 @@ def test_figure_6_server() -> None:
         assert thermometer.count == 0
         thermometer.become(b"19.0 Cel")
         script.quiet(100)
+
+
+# Section 2
+
+
+@pytest.mark.parametrize("value", [2, 12, 0xFFFFFF])
+def test_other_values_in_requests_mean_nothing(value: int) -> None:
+    """They are those of an unknown elective option."""
+    thermometer = Thermometer(b"18.5 Cel")
+    with played(server(thermometer)) as script:
+        script.send(CON, GET, mid="A", token="t", uri_path=TEMPERATURE, observe=value)
+        script.expect(ACK, CONTENT, mid="A", token="t", observe=None, payload=b"18.5 Cel")
+        assert thermometer.count == 0
+
+
+# Section 3
+
+
+@pytest.mark.parametrize("method", [GET, FETCH])
+def test_all_options_are_those_of_the_first_registration(method: Any) -> None:
+    """Sections 3.3.1 and 3.6, RFC 8132 section 2.4: "except for the set of ETag Options"."""
+    options: dict[str, Any] = {"uri_query": ("u=Cel", "n=2"), "accept": 0}
+    payload = b""
+    if method == FETCH:
+        options["content_format"], payload = 60, b"\xa0"
+    with played() as script:
+        uri = script.uri("/temperature")
+        message = Message(code=method, uri=uri, observe=0, payload=payload, **options)
+        request = script.request(message)
+        request.observation.register_callback(lambda response: None)
+        numbers = []
+        for mid, observe, etags in (("A", 0, ()), ("B", 0, (ETAG,)), ("C", 1, (ETAG,))):
+            if observe:
+                request.observation.cancel()
+            got = script.expect(
+                CON,
+                method,
+                mid=mid,
+                token="t",
+                uri_path=TEMPERATURE,
+                observe=observe,
+                etags=etags,
+                payload=payload,
+                within=31,
+                **options,
+            )
+            found = [int(option.number) for option in got.opt.option_list()]
+            numbers.append([number for number in found if number != ETAG_NUMBER])
+            script.send(
+                ACK,
+                CONTENT,
+                mid=mid,
+                token="t",
+                observe=None if observe else 1,
+                etag=ETAG,
+                max_age=15,
+                payload=b"19.7 Cel",
+            )
+        assert numbers[0] == numbers[1] == numbers[2]
+
+
+# Section 4.1
+
+
+def test_only_the_same_endpoint_and_token_deregister() -> None:
+    thermometer = Thermometer(b"18.5 Cel")
+    with played(server(thermometer)) as script:
+        script.send(CON, GET, mid="A", token="t", uri_path=TEMPERATURE, observe=0)
+        script.expect(ACK, CONTENT, mid="A", token="t", observe=...)
+        script.send(CON, GET, mid="B", token="u", uri_path=TEMPERATURE, observe=1)
+        script.expect(ACK, CONTENT, mid="B", token="u", observe=None, payload=b"18.5 Cel")
+        other = "[2001:db8::2]"
+        script.send(CON, GET, mid="C", token="t", uri_path=TEMPERATURE, observe=1, peer=other)
+        script.expect(ACK, CONTENT, mid="C", token="t", observe=None, peer=other)
+        assert thermometer.count == 1
+        script.send(CON, GET, mid="D", token="t", uri_path=TEMPERATURE, observe=1)
+        script.expect(ACK, CONTENT, mid="D", token="t", observe=None, payload=b"18.5 Cel")
+        assert thermometer.count == 0
+
+
+def test_there_is_one_entry_for_an_endpoint_and_token() -> None:
+    thermometer = Thermometer(b"18.5 Cel")
+    with played(server(thermometer)) as script:
+        for mid in ("A", "B", "C"):
+            script.send(CON, GET, mid=mid, token="t", uri_path=TEMPERATURE, observe=0)
+            script.expect(ACK, CONTENT, mid=mid, token="t", observe=..., payload=b"18.5 Cel")
+            assert thermometer.count == 1
+        thermometer.become(b"19.2 Cel")
+        script.expect(CON, CONTENT, mid="D", token="t", observe=..., payload=b"19.2 Cel")
+        script.send(RST, EMPTY, mid="D")
+        assert thermometer.count == 0
+
+
+# Section 4.2
+
+
+class Formatted(ObservableResource):
+    """What has a format, or none."""
+
+    def __init__(self, content_format: int | None) -> None:
+        super().__init__()
+        self.content_format = content_format
+
+    def become(self, content_format: int | None) -> None:
+        """Have another format."""
+        self.content_format = content_format
+        self.updated_state()
+
+    async def render_get(self, request: Message) -> Message:
+        return Message(payload=b"19.2", content_format=self.content_format)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 60), (0, None), (None, 0)])
+def test_a_notification_of_another_format_is_the_end(before: Any, after: Any) -> None:
+    """ "The Content-Format specified in a 2.xx notification MUST be the same [...]".
+
+    None at all is another one, too: what it stands for is up to the client (RFC 7252 section
+    5.5.1).
+    """
+    formatted = Formatted(before)
+    site = Site()
+    site.add_resource(TEMPERATURE, formatted)
+    with played(site) as script:
+        script.send(CON, GET, mid="A", token="t", uri_path=TEMPERATURE, observe=0)
+        script.expect(ACK, CONTENT, mid="A", token="t", observe=..., content_format=before)
+        formatted.become(before)
+        script.expect(CON, CONTENT, mid="B", token="t", observe=..., content_format=before)
+        script.send(ACK, EMPTY, mid="B")
+        formatted.become(after)
+        script.expect(CON, NOT_ACCEPTABLE, mid="C", token="t", observe=None)
+        script.send(ACK, EMPTY, mid="C")
+        assert not formatted.observations
+
+
+def test_a_new_registration_may_have_another_format() -> None:
+    """It is the initial response to that one which counts then."""
+    formatted = Formatted(0)
+    site = Site()
+    site.add_resource(TEMPERATURE, formatted)
+    with played(site) as script:
+        script.send(CON, GET, mid="A", token="t", uri_path=TEMPERATURE, observe=0)
+        script.expect(ACK, CONTENT, mid="A", token="t", observe=..., content_format=0)
+        formatted.content_format = 60
+        script.send(CON, GET, mid="B", token="t", uri_path=TEMPERATURE, observe=0)
+        script.expect(ACK, CONTENT, mid="B", token="t", observe=..., content_format=60)
+        formatted.updated_state()
+        script.expect(CON, CONTENT, mid="C", token="t", observe=..., content_format=60)
+        script.send(RST, EMPTY, mid="C")
+        assert not formatted.observations
+
+
+# Section 4.5
+
+DAY = 24 * 3600
+ROUND = DAY / 24
+"""Seconds between two looks at who is to be asked; being asked takes no longer than that more."""
+
+
+def test_the_latest_state_comes_even_if_its_notification_was_lost() -> None:
+    """At the latest when the observer is asked to confirm that it is there, after a day at most.
+
+    It is so again the day after; who has gone meanwhile is no observer any more.
+    """
+    thermometer = Thermometer(b"18.5 Cel")
+    with played(server(thermometer)) as script:
+        script.send(NON, GET, token="t", uri_path=TEMPERATURE, observe=0)
+        script.expect(NON, CONTENT, token="t", observe=..., payload=b"18.5 Cel")
+        thermometer.become(b"19.2 Cel")
+        lost = script.expect(NON, CONTENT, token="t", observe=..., payload=b"19.2 Cel")
+        for mid in ("A", "B"):
+            found = script.expect(
+                CON, CONTENT, mid=mid, token="t", observe=..., payload=b"19.2 Cel", within=DAY + 1
+            )
+            assert found.time - lost.time > DAY - 2 * ROUND
+            if mid == "A":
+                script.send(ACK, EMPTY, mid="A")
+                lost = found
+        for wait in (3, 6, 12, 24):
+            script.expect_raw(found.raw, within=wait)
+        assert thermometer.count == 1
+        script.quiet(48)
+        assert thermometer.count == 0
+
+
+def test_a_newer_notification_takes_the_place_of_what_waits() -> None:
+    """Sections 4.5.1 and 4.5.2: one is outstanding; states between are silently skipped."""
+    thermometer = Thermometer(b"0", CON)
+    with played(server(thermometer)) as script:
+        script.send(CON, GET, mid="A", token="t", uri_path=TEMPERATURE, observe=0)
+        script.expect(ACK, CONTENT, mid="A", token="t", observe=..., payload=b"0")
+        thermometer.become(b"1")
+        script.expect(CON, CONTENT, mid="B", token="t", observe=..., payload=b"1")
+        for state in (b"2", b"3", b"4"):
+            thermometer.become(state)
+            script.quiet(0.5)
+        script.send(ACK, EMPTY, mid="B")
+        # Acknowledged, so that the attempts begin anew.
+        script.expect(CON, CONTENT, mid="C", token="t", observe=..., payload=b"4", within=0)
+        thermometer.become(b"5")
+        script.expect(CON, CONTENT, mid="D", token="t", observe=..., payload=b"5", within=3)
+        # An acknowledgement that comes late says that the client is there, but not what it knows.
+        script.send(ACK, EMPTY, mid="C")
+        script.expect(CON, CONTENT, mid="D", token="t", observe=..., payload=b"5", within=6)
+        thermometer.become(b"6")
+        script.expect(CON, CONTENT, mid="E", token="t", observe=..., payload=b"6", within=12)
+        assert thermometer.count == 1
+        # A Reset that comes late is the end all the same.
+        script.send(RST, EMPTY, mid="D")
+        assert thermometer.count == 0
+
+
+def test_a_client_gets_one_notification_at_a_time_whatever_it_observes() -> None:
+    """Section 4.5.1: NSTART is a limit for each client, not for each observation."""
+    thermometer = Thermometer(b"0", CON)
+    other = "[2001:db8::2]"
+    with played(server(thermometer)) as script:
+        for name, peer in (("t", None), ("u", None), ("v", other)):
+            script.send(CON, GET, mid=name, token=name, uri_path=TEMPERATURE, observe=0, peer=peer)
+            script.expect(ACK, CONTENT, mid=name, token=name, observe=..., peer=peer)
+        thermometer.become(b"1")
+        script.expect(CON, CONTENT, mid="A", token="t", payload=b"1")
+        script.expect(CON, CONTENT, mid="C", token="v", payload=b"1", peer=other)
+        script.send(RST, EMPTY, mid="C", peer=other)
+        script.quiet(1)
+        # What waits is the latest when its time comes.
+        thermometer.become(b"2")
+        script.quiet(0.9)
+        script.send(ACK, EMPTY, mid="A")
+        tokens = set()
+        for mid in ("D", "E"):
+            got = script.expect(CON, CONTENT, mid=mid, payload=b"2", within=0)
+            tokens.add(got.token)
+            script.quiet(1.9)
+            script.send(RST, EMPTY, mid=mid)
+        assert tokens == {script.token("t"), script.token("u")}
+        assert thermometer.count == 0

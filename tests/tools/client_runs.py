@@ -30,7 +30,7 @@ def environment(**changes: str) -> dict[str, str]:
 
 class Result:
     def __init__(self, code: int, out: bytes, err: bytes) -> None:
-        self.code, self.out, self.err = code, out, err.decode()
+        self.code, self.out, self.err = code, out, err.decode(errors="replace")
 
     def __repr__(self) -> str:
         return f"exit code {self.code}\nout {self.out[:2000]!r}\nerr {self.err}"

@@ -387,7 +387,7 @@ def first(
 def later(
     bodies: Bodies, asked: Message, exponent: int = 6, payload_size: int = 1024, now: float = 0.0
 ) -> Message | None:
-    return bodies.later(transfer_key(asked), asked, exponent, payload_size, now)
+    return bodies.later(asked, exponent, payload_size, now)
 
 
 @pytest.mark.parametrize(

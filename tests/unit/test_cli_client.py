@@ -7,8 +7,11 @@ import asyncio
 import io
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ import pytest
 
 from aiocoap import error
 from aiocoap.address import UndecidedRemote
-from aiocoap.cli import client
+from aiocoap.cli import _exchange, client
 from aiocoap.cli.common import show_log
 from aiocoap.credentials import CredentialsMap
 from aiocoap.message import Message
@@ -106,6 +109,9 @@ class FakeContext:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.shutdown()
+
+    async def shutdown(self) -> None:
         self.is_shut_down = True
 
 
@@ -250,7 +256,7 @@ def test_no_response(run: Run, problem: Exception, code: int, text: str) -> None
 async def test_the_time_to_wait_is_over() -> None:
     # A deadline that is in the past already.
     with pytest.raises(error.TimeoutError, match="no answer within 0 seconds"):
-        await client._within(0, asyncio.get_running_loop().create_future())
+        await _exchange._within(0, asyncio.get_running_loop().create_future())
 
 
 def test_ctrl_c_cancels_the_request() -> None:
@@ -354,7 +360,7 @@ async def test_cancelling_ends_the_command(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     # It is in the middle of waiting once it has closed the command's standard input.
     command = f"cat; echo > '{fifo}'; exec tail -f /dev/null"
-    feeding = asyncio.create_task(client._feed(command, b"x"))
+    feeding = asyncio.create_task(_exchange._feed(command, b"x"))
     with await asyncio.to_thread(open, fifo, "rb") as started:
         assert await asyncio.to_thread(started.read) == b"\n"
     feeding.cancel()
@@ -496,8 +502,8 @@ def test_contradictions_send_nothing(run: Run) -> None:
 
 
 def test_long_transfers_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client.Progress, "DELAY", 0.0)
-    monkeypatch.setattr(client.Progress, "is_wanted", lambda self, *_: True)
+    monkeypatch.setattr(_exchange.Progress, "DELAY", 0.0)
+    monkeypatch.setattr(_exchange.Progress, "is_wanted", lambda self, *_: True)
     context = FakeContext(content(b"x"))
     context.transfer = ((1024, 4096),)
     result = run(context, "coap://host/")
@@ -642,7 +648,7 @@ def test_lists_need_a_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_PING_INTERVAL", 0.0)
+    monkeypatch.setattr(_exchange, "_PING_INTERVAL", 0.0)
 
 
 def test_a_ping(run: Run) -> None:
@@ -737,7 +743,7 @@ def test_log_lines_are_readable_and_harmless(run: Run) -> None:
     assert sent == "Sending GET coap://host/a (URI_HOST: host, OBSERVE: 0, URI_PATH: a)"
     assert received == "Received 2.05 Content from None (LOCATION_PATH: '\\x1b[2J')"
     assert notified == "Received 2.05 Content from None (empty)"
-    client._log.warning("A stranger says %s", "\x1b[2J")
+    _exchange._log.warning("A stranger says %s", "\x1b[2J")
     assert run(context, "coap://host/a", "-v").lines[0].endswith("A stranger says \\u001b[2J")
 
 
@@ -789,6 +795,32 @@ def test_the_interactive_program(context: FakeContext, monkeypatch: pytest.Monke
     assert exit_of("--interactive") == 17
 
 
+def test_lines_of_a_session(
+    context: FakeContext, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Typing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            assert threading.current_thread() is threading.main_thread()
+            raise KeyboardInterrupt
+
+    uri = "coap://host/a"
+    lines = iter([f"{uri} -m PUT --payload @-", "no-scheme", uri])
+    monkeypatch.setattr("aiocoap.cli._interactive._line_reader", lambda: partial(next_of, lines))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Typing()))
+    assert exit_of("--interactive") == 0
+    assert [request.opt.uri_path for request in context.requests] == [("a",)]
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "(cancelled)"
+    assert said[1].startswith("aiocoap-client: 'no-scheme' has no scheme")
+    assert len(said) == 2
+
+
+def next_of(lines: Iterator[str]) -> str:
+    for line in lines:
+        return line
+    raise EOFError
+
+
 @pytest.mark.parametrize(
     ("problem", "code", "text"),
     [
@@ -814,6 +846,47 @@ def test_ctrl_c(context: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(client, "_run", interrupted)
     assert exit_of("coap://host/") == 130
+
+
+class Endless(FakeContext):
+    """A context that never gets an answer, but a signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def request(self, message: Message) -> Any:
+        os.kill(os.getpid(), self.number)
+        return super().request(message)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_leave_nothing_open(
+    number: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = Endless(number)
+
+    async def create() -> FakeContext:
+        return context
+
+    monkeypatch.setattr(Context, "create_client_context", create)
+    assert exit_of("coap://host/", "-o", str(tmp_path / "new")) == code
+    assert context.is_shut_down
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_payloads_are_read_before_there_is_a_loop(
+    context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Typing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            with pytest.raises(RuntimeError):
+                asyncio.get_running_loop()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Typing()))
+    assert exit_of("coap://host/", "-m", "PUT", "--payload", "@-") == 130
+    assert not context.requests
 
 
 def test_such_troubles_are_json_where_everything_is(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 
 from aiocoap.cli import common
 from aiocoap.cli.common import load_credentials, parse_bind, unusable_credentials
-from aiocoap.credentials import CredentialsMap
+from aiocoap.credentials import CredentialsMap, CredentialsMissingError
 from aiocoap.meta import version
 from aiocoap.protocol import Context
 from aiocoap.util.cli import Parser, UsageError
@@ -143,6 +146,18 @@ def test_what_credentials_are_of_no_use(tmp_path: Path, monkeypatch: pytest.Monk
     assert unusable_credentials(credentials) == []
 
 
+def test_keys_for_tls_are_of_use_where_python_can_do_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    credentials = CredentialsMap()
+    credentials.load_from_dict({"coaps+tcp://a/*": psk(), ":b": psk(), "coaps://c/*": psk()})
+    monkeypatch.setattr("ssl.HAS_PSK", True, raising=False)
+    assert unusable_credentials(credentials) == [
+        "no transport can use DTLS keys yet; not used: 'coaps://c/*'"
+    ]
+    monkeypatch.setattr("ssl.HAS_PSK", False)
+    (line,) = unusable_credentials(credentials)
+    assert line.endswith("'coaps+tcp://a/*', ':b', 'coaps://c/*'")
+
+
 # Contexts
 
 
@@ -194,6 +209,20 @@ def test_files_of_tls(created: list[Any], tmp_path: Path) -> None:
         assert why in str(complaint.value)
 
 
+async def test_credentials_that_a_server_can_not_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def create(*args: Any, **kwargs: Any) -> None:
+        raise CredentialsMissingError("certificates in 'ca.pem': no")
+
+    monkeypatch.setattr(Context, "create_server_context", create)
+    name = written(tmp_path, "{}")
+    arguments = parser().parse_args(["--credentials", name])
+    with pytest.raises(UsageError) as complaint:
+        await common.server_context_from_arguments(None, arguments)
+    assert str(complaint.value) == f"credentials file {name!r}: certificates in 'ca.pem': no"
+
+
 async def test_a_server_with_tls(created: list[Any], tmp_path: Path) -> None:
     certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     self_signed(certificate, key)
@@ -225,3 +254,35 @@ def self_signed(certificate: str, key: str) -> None:
     Path(key).write_bytes(
         private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
+
+
+def test_logs_that_can_not_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given_up: list[int] = []
+    monkeypatch.setattr(common, "give_up_stream", given_up.append)
+    record = logging.LogRecord("coap", logging.WARNING, "file", 1, "text %s", (), None)
+    handler = common._LogHandler()
+    # A mistake in the program shows; a full disk does not.
+    record.args = (1, 2)
+    handler.emit(record)
+    assert "not all arguments converted" in capsys.readouterr().err
+    assert given_up == []
+
+    def write(text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    record.args = (1,)
+    monkeypatch.setattr(handler.stream, "write", write)
+    handler.emit(record)
+    assert given_up == [2]
+
+
+def test_characters_that_standard_output_can_not_encode(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "ascii"))
+    common.show_log()
+    print("é", flush=True)
+    assert raw.getvalue() == b"\\xe9\n"

@@ -132,3 +132,11 @@ def test_tables_have_a_line_for_each_link() -> None:
         "/a    a b                   one\\ntwo\\u001b[2J",
     ]
     assert _discover.WELL_KNOWN == (".well-known", "core")
+
+
+def test_a_long_link_is_long_alone() -> None:
+    links = [*parse(f"</{'a' * 99999}>;ct=0").links, *parse("</b>;ct=40," * 9999 + "</c>").links]
+    text = table(links)
+    assert f"/{'a' * 99999}          0\n" in text
+    assert "/b" + " " * 58 + "          40\n" in text
+    assert len(text) < 1000000

@@ -13,7 +13,7 @@ import pytest
 
 from aiocoap import error, interfaces
 from aiocoap.cli import _files
-from aiocoap.cli._files import Files, guess_format
+from aiocoap.cli._files import Files
 from aiocoap.cli._tree import Tree
 from aiocoap.message import Message
 from aiocoap.numbers.codes import CONTENT, FETCH, GET, PUT, VALID, Code
@@ -36,9 +36,14 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def files(root: Path) -> Iterator[Files]:
-    files = Files(Tree(str(root)))
+    files = Files(Tree(str(root)), clock=later)
     yield files
     files.close()
+
+
+def later() -> float:
+    """Tell a time at which the latest changes are long ago."""
+    return 2.0**40
 
 
 def asking(*path: str, code: Code = GET, **options: Any) -> Message:
@@ -159,7 +164,7 @@ async def test_every_change_changes_the_etag(files: Files, root: Path) -> None:
 @needs_links
 @pytest.mark.parametrize("length", [0, 1, 8])
 async def test_the_length_of_etags(root: Path, length: int) -> None:
-    files = Files(Tree(str(root)), length)
+    files = Files(Tree(str(root)), length, clock=later)
     for path in ("file.txt",), ():
         response = await get(files, *path)
         assert len(response.opt.etag or b"") == length
@@ -187,35 +192,6 @@ async def test_formats(files: Files) -> None:
         await get(files, "file.txt", accept=42)
 
 
-@pytest.mark.parametrize(
-    ("name", "number"),
-    [
-        ("a.txt", 0),
-        ("a.json", 50),
-        ("a.JSON", 50),
-        ("a.xml", 41),
-        ("a.cbor", 60),
-        ("a.senml", 110),
-        ("a.senmlc", 112),
-        ("a.wlnk", 40),
-        ("a.png", 22 + 1),
-        ("a.svg", 30000),
-        ("a.css", 20000),
-        ("a.js", 10002),
-        ("a.bin", 42),
-        ("README", None),
-        ("a.html", None),
-        ("a.txt.gz", None),
-        ("a.nonsense", None),
-        (".txt", None),
-        ("data:text/plain,x", None),
-        ("http://[", None),
-    ],
-)
-def test_formats_by_names(name: str, number: int | None) -> None:
-    assert guess_format(name) == number
-
-
 async def test_files_that_change_while_they_are_read(
     files: Files, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,15 +206,55 @@ async def test_files_that_change_while_they_are_read(
         return data
 
     monkeypatch.setattr(os, "pread", read)
+    monkeypatch.setattr(_files, "QUIET_TIME", 0.0)
     times[0] = 2
     response = await get(files, "big")
     assert (response.opt.size2, times[0]) == (3002, -1)
-    times[0] = 3
+    times[0] = 20
     with pytest.raises(error.ServiceUnavailable):
         await get(files, "big")
 
 
+async def test_files_that_have_only_just_changed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = (root / "big").stat().st_ctime
+    # By a clock that is an hour ahead, a file can be new for long; nobody waits for that.
+    for ages, waits in (
+        ([0.0, 0.0099, 0.0101], 2),
+        ([-0.003, 0.03], 1),
+        ([-3600.0], 0),
+        ([0.001] * 20, 20),
+    ):
+        waited: list[float] = []
+
+        async def sleep(seconds: float, waited: list[float] = waited) -> None:
+            waited.append(seconds)
+
+        clock = iter([changed + age for age in ages])
+        files = Files(Tree(str(root)), clock=lambda clock=clock: next(clock))  # type: ignore[misc]
+        monkeypatch.setattr(_files.asyncio, "sleep", sleep)
+        if waits < 20:
+            assert (await get(files, "big")).code == CONTENT
+        else:
+            with pytest.raises(error.ServiceUnavailable):
+                await get(files, "big")
+        assert waited == [0.01] * waits
+        files.close()
+
+
+async def test_small_files_that_change_all_the_time(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = (root / "file.txt").stat().st_ctime
+    files = Files(Tree(str(root)), clock=lambda: changed)
+    monkeypatch.setattr(_files, "_TRIES", 2)
+    assert (await get(files, "file.txt")).payload == b"content"
+    files.close()
+
+
 async def test_files_that_end_early(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_files, "QUIET_TIME", 0.0)
     monkeypatch.setattr(os, "pread", lambda *_: b"short")
     with pytest.raises(error.ServiceUnavailable):
         await get(files, "big")
@@ -294,7 +310,7 @@ async def test_what_the_system_refuses(
     def refuse(*_: object) -> None:
         raise OSError(number, "no", "/a/path/that/nobody/needs/to/know")
 
-    monkeypatch.setattr(Tree, "stat", refuse)
+    monkeypatch.setattr(Tree, "open", refuse)
     with pytest.raises(problem) as raised:
         await get(files, "file.txt")
     if isinstance(raised.value, error.RenderableError):
@@ -323,6 +339,34 @@ async def test_references_fit_both_names_of_a_folder(files: Files, root: Path) -
     assert (await get(files, "s:b ü")).payload == b"<./s:b%20%C3%BC/a:b.json>;ct=50"
     (root / "s:b ü" / "more").mkdir()
     assert (await get(files, "s:b ü", "")).payload == b"<./a:b.json>;ct=50,<more/>;ct=40"
+
+
+@needs_links
+@pytest.mark.parametrize(
+    ("path", "queries", "listing"),
+    [
+        ((), ["ct=0"], b"<file.txt>;ct=0"),
+        ((), ["href=*"], b"<big>,<file.txt>;ct=0,<sub/>;ct=40"),
+        ((), ["href=b*"], b"<big>"),
+        ((), ["ct=40", "href=sub/"], b"<sub/>;ct=40"),
+        ((), ["ct=40", "href=big"], b""),
+        (("sub",), ["href=sub/a*"], b"<sub/a:b.json>;ct=50"),
+        (("sub", ""), ["rt=x"], b""),
+    ],
+)
+async def test_listings_of_what_matches(
+    files: Files, path: tuple[str, ...], queries: list[str], listing: bytes
+) -> None:
+    response = await get(files, *path, uri_query=queries)
+    assert (response.code, response.payload) == (CONTENT, listing)
+
+
+@needs_links
+async def test_listings_of_who_knows_what(files: Files) -> None:
+    with pytest.raises(error.BadRequest):
+        await get(files, uri_query=["rt"])
+    # For files, queries mean nothing.
+    assert (await get(files, "file.txt", uri_query=["rt"])).code == CONTENT
 
 
 @needs_links
@@ -467,7 +511,7 @@ async def test_one_timer_for_all(files: Files) -> None:
 
 
 async def test_closing(root: Path) -> None:
-    files = Files(Tree(str(root)))
+    files = Files(Tree(str(root)), clock=later)
     observation = await observe(files, "file.txt")
     timer = files._poll_timer
     assert timer is not None

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from aiocoap import error
 from aiocoap.cli import fileserver
 from aiocoap.cli._files import Files
 from aiocoap.cli._storing import WritableFiles
-from aiocoap.cli.fileserver import FileServer, build_parser, sync_main
+from aiocoap.cli.fileserver import FileServer, TellingSite, build_parser, sync_main
 from aiocoap.meta import version
 from aiocoap.resource import Site
 from aiocoap.util.cli import UsageError
@@ -119,11 +120,56 @@ async def test_where_it_listens_is_told_on_demand(
         await server.shutdown()
         assert logging.getLogger("coap-server").level == level
         said = capsys.readouterr().err.splitlines()
-        wanted = [
-            f"aiocoap-fileserver: serving {tmp_path} at coap://[::1]:5700/",
-            f"aiocoap-fileserver: serving {tmp_path} at coap://192.0.2.1:5700/",
-        ]
+        # The first is that for datagrams.
+        wanted = [f"aiocoap-fileserver: serving {tmp_path} at coap://[::1]:5700/"]
         assert said == (wanted if args else [])
+
+
+async def test_requests_are_told_of_on_demand(
+    context: FakeContext, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a b").write_bytes(bytes(3000))
+    server = FileServer()
+    await server.start([str(tmp_path), "-v", "--write"])
+
+    async def ask(*path: str, **options: Any) -> None:
+        request = get()
+        for name, value in {"uri_path": path, **options}.items():
+            setattr(request.opt, name, value)
+        with suppress(error.RenderableError):
+            await context.site.render(request)
+
+    async def told(*path: str, **options: Any) -> list[str]:
+        caplog.clear()
+        await ask(*path, **options)
+        return [f"{record.levelname} {record.getMessage()}" for record in caplog.records]
+
+    peer = get().remote
+    assert await told("a b") == [f"INFO GET /a b from {peer}: 2.05 Content"]
+    assert await told("a b", block2=(1, False, 6)) == []
+    assert await told("sub", "none") == [f"INFO GET /sub/none from {peer}: 4.04 Not Found"]
+    # A line stays a line.
+    assert await told("a\n1") == [f"INFO GET /a\\n1 from {peer}: 4.04 Not Found"]
+    logging.getLogger("coap-server").setLevel(logging.DEBUG)
+    first, second = await told("a b", block2=(1, False, 6))
+    assert first == f"DEBUG GET /a b from {peer}: 2.05 Content"
+    assert second.startswith("DEBUG <aiocoap.Message")
+    await server.shutdown()
+
+
+async def test_there_is_an_end_to_what_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    site = TellingSite(lambda: now)
+    caplog.set_level(logging.INFO, "coap-server")
+    for _ in range(1100):
+        with pytest.raises(error.NoResource):
+            await site.render(get())
+    assert len(caplog.records) == 1001
+    assert caplog.messages[-1] == "More requests are answered than are told of"
+    now = 60.0
+    with pytest.raises(error.NoResource):
+        await site.render(get())
+    assert len(caplog.records) == 1002
 
 
 async def test_a_closed_standard_error(
@@ -140,8 +186,6 @@ async def test_a_closed_standard_error(
     [
         (["--register"], "--register"),
         (["--register", "coap://rd"], "--register"),
-        (["--tls-server-certificate", "crt"], "TLS"),
-        (["--tls-server-key", "key"], "TLS"),
         (["--credentials", "/no/such/file"], "/no/such/file"),
         (["/no/such/folder"], "/no/such/folder: No such file"),
         ([__file__], "Not a directory"),

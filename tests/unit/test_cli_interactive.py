@@ -199,8 +199,22 @@ class Terminal(io.StringIO):
 
 
 def test_lines_from_a_pipe_are_not_prompted_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stdin in (io.StringIO("a\n\nb"), io.TextIOWrapper(io.BytesIO(b"a\n\n\xff"))):
+        monkeypatch.setattr(sys, "stdin", stdin)
+        read = _interactive._line_reader()
+        assert [read(), read()] == ["a", ""]
+        assert read() in ("b", "\udcff")
+        with pytest.raises(EOFError):
+            read()
+
+
+def test_closed_streams_are_at_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stdin", io.StringIO("a\n"))
-    assert _interactive._line_reader() is builtins.input
+    assert _interactive._line_reader()() == "a"
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(EOFError):
+        _interactive._line_reader()()
 
 
 def test_prompt_toolkit_prompts_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

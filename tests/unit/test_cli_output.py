@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aiocoap.cli._output import Output, Progress, say
+from aiocoap.cli._output import Output, Progress
 from aiocoap.cli._present import Shown
 from aiocoap.util.cli import UsageError
 
@@ -59,15 +59,6 @@ def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.raises(OSError, match="No space left on device: '/dev/full'"),
     ):
         output.write(b"text")
-
-
-def test_nobody_reads_standard_error(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What belongs there must not end up in standard output instead.
-    monkeypatch.setattr(sys, "stderr", None)
-    say("text")
-    assert capsys.readouterr().out == ""
 
 
 def test_a_closed_pipe_is_left_to_the_program(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -29,6 +30,20 @@ def test_payloads_from_files(tmp_path: Path) -> None:
 def test_payloads_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xfe\n")))
     assert read_payload("@-", None) == b"\xfe\n"
+
+
+def test_standard_input_that_can_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UsageError, match="can not read standard input: it is closed"):
+        read_payload("@-", None)
+
+    class Folder(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.EISDIR, "Is a directory")
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Folder()))
+    with pytest.raises(UsageError, match="can not read standard input: Is a directory"):
+        read_payload("@-", None)
 
 
 @pytest.mark.parametrize("name", ["", "no such file", "\0", "."])

@@ -12,6 +12,7 @@ import pytest
 
 from aiocoap import error
 from aiocoap.cli._present import (
+    MAX_COLORED,
     Exit,
     Style,
     exit_code,
@@ -109,6 +110,15 @@ def test_raw_payloads_can_be_coloured() -> None:
     assert plain(colored) == b'{"a":1}'
     for message in (response(b"\xff", content_format=50), response(b"x")):
         assert present(message, style).out == message.payload
+
+
+def test_much_is_not_coloured() -> None:
+    body = b"[" + b"1," * 50 + b"1]"
+    for style in (Style(color=True), COLOR):
+        assert b"\x1b[" in present(response(body, content_format=50), style).out
+    much = b"[" + b"1," * (MAX_COLORED // 2) + b"1]"
+    assert present(response(much, content_format=50), Style(color=True)).out == much
+    assert b"\x1b[" not in present(response(much, content_format=42), COLOR).out
 
 
 def test_success_without_a_payload_is_said() -> None:

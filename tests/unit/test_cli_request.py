@@ -116,7 +116,16 @@ def test_the_size_of_the_first_block() -> None:
     tuning = request(method=PUT, payload="x", payload_initial_szx=2).transport_tuning
     assert tuning is not None
     assert tuning.DEFAULT_BLOCK_SIZE_EXP == 2
-    assert request(method=PUT, payload="x").transport_tuning is None
+    tuning = request(method=PUT, payload="x").transport_tuning
+    assert tuning is not None
+    assert tuning.DEFAULT_BLOCK_SIZE_EXP == 6
+
+
+def test_what_somebody_waits_for_may_be_large() -> None:
+    tuning = request().transport_tuning
+    assert tuning is not None
+    # As much as there are numbers for blocks (RFC 7959 section 2.2).
+    assert tuning.MAX_BODY_SIZE == 2**20 * 1024
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,13 @@ import pytest
 
 from aiocoap import error
 from aiocoap.address import UndecidedRemote
+from aiocoap.cli import _tree
 from aiocoap.cli._storing import MAX_UPLOADS, WritableFiles
 from aiocoap.cli._tree import Tree
 from aiocoap.message import Message
 from aiocoap.numbers.codes import CHANGED, CONTENT, CONTINUE, CREATED, DELETE, DELETED, GET, PUT
 from tests.unit.block_parts import PEER
-from tests.unit.test_cli_files import observe
+from tests.unit.test_cli_files import later, observe
 
 LIMIT = 5000
 
@@ -33,8 +34,10 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def files(root: Path) -> Iterator[WritableFiles]:
-    files = WritableFiles(Tree(str(root)), max_size=LIMIT)
+def files(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WritableFiles]:
+    # Unfinished files have names, so that they can be counted.
+    monkeypatch.setattr(_tree, "_UNNAMED", 0)
+    files = WritableFiles(Tree(str(root)), max_size=LIMIT, clock=later)
     yield files
     files.close()
     assert list(root.rglob(".aiocoap-upload-*")) == []
@@ -79,7 +82,7 @@ async def test_files_are_created_and_changed(files: WritableFiles, root: Path) -
 
 
 async def test_files_without_etags(root: Path) -> None:
-    files = WritableFiles(Tree(str(root)), 0, max_size=LIMIT)
+    files = WritableFiles(Tree(str(root)), 0, max_size=LIMIT, clock=later)
     assert (await put(files, "file")).opt.etag is None
     assert (await put(files, "file", if_match=[b""])).code == CHANGED
     with pytest.raises(error.PreconditionFailed):
@@ -321,8 +324,11 @@ async def test_abandoned_uploads_are_forgotten(
     timer.cancel()
 
 
-async def test_unfinished_uploads_end_with_the_server(root: Path) -> None:
-    files = WritableFiles(Tree(str(root)), max_size=LIMIT)
+async def test_unfinished_uploads_end_with_the_server(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_tree, "_UNNAMED", 0)
+    files = WritableFiles(Tree(str(root)), max_size=LIMIT, clock=later)
     await put(files, "new", payload=b"x" * 16, block1=(0, True, 0))
     assert drafts(root) == 1
     timer = files._expiry

@@ -14,8 +14,8 @@ from aiocoap import defaults
 from aiocoap.transports.catalog import ROWS
 
 # What is opened beside the transports for datagrams.
-CONNECTIONS = ["tcpclient", "ws"]
-SERVER_CONNECTIONS = ["tcpserver", "tcpclient", "ws"]
+CONNECTIONS = ["tcpclient", "tlsclient", "ws"]
+SERVER_CONNECTIONS = ["tcpserver", "tcpclient", "tlsserver", "tlsclient", "ws"]
 
 VARIABLES = ("AIOCOAP_CLIENT_TRANSPORT", "AIOCOAP_SERVER_TRANSPORT", "AIOCOAP_REUSE_PORT")
 FUNCTIONS = {

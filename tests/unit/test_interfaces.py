@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
 
 from aiocoap import error, interfaces
-from aiocoap.address import EndpointAddress
+from aiocoap.address import EndpointAddress, UndecidedRemote
 from aiocoap.message import Message
 from aiocoap.numbers.codes import GET
+from aiocoap.numbers.constants import TransportTuning
 from aiocoap.numbers.types import CON
+from aiocoap.pipe import Phase, Pipe
 
 
 class Datagrams(interfaces.MessageInterface):
@@ -89,6 +92,44 @@ def test_interfaces_have_no_ping_unless_they_say_so() -> None:
         Tokens(None).ping(EndpointAddress(), lambda: None)
     with pytest.raises(error.Error, match="can not be pinged"):
         asyncio.run(Requests().ping(EndpointAddress()))
+
+
+def test_interfaces_have_nothing_to_listen_to_unless_they_say_so() -> None:
+    pipe = Pipe(Message(code=GET), logging.getLogger("coap-test"))
+    Requests().listen(pipe)
+    assert pipe.phase is Phase.PREPARING
+
+
+class Manager(interfaces.TokenManager):
+    """What has to be there of a token manager."""
+
+    def process_request(self, request: Message) -> None: ...
+
+    def process_response(self, response: Message) -> bool:
+        return False
+
+    def dispatch_error(self, errno: int | Exception, remote: EndpointAddress) -> None: ...
+
+    @property
+    def client_credentials(self) -> Any:
+        return None
+
+
+def test_token_managers_keep_no_account_unless_they_say_so() -> None:
+    manager, remote = Manager(), UndecidedRemote("coap", "localhost")
+    assert not manager.awaits_response(remote)
+    assert not manager.is_interested_in(remote)
+    assert manager.transport_tuning.ACK_TIMEOUT == TransportTuning.ACK_TIMEOUT
+
+
+def test_interfaces_decline_nothing_unless_they_say_so() -> None:
+    assert Datagrams().schemes is None
+    assert Tokens(None).schemes is None
+    assert not Requests().declines(Message(code=GET))
+
+
+def test_nobody_has_to_be_told_of_the_end() -> None:
+    assert asyncio.run(Tokens(None).release()) is None  # type: ignore[func-returns-value]
 
 
 def test_addresses_are_recognized_or_filled_in() -> None:

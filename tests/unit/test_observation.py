@@ -91,17 +91,43 @@ def test_what_has_no_number_is_in_order() -> None:
 
 
 def test_counter_counts() -> None:
-    counter = Counter(start=2**24 - 2)
-    assert [counter.next(0.0) for _ in range(3)] == [2**24 - 1, 0, 1]
+    counter = Counter()
+    counter._number = 2**24 - 2
+    assert [counter.next(1023.0) for _ in range(3)] == [2**24 - 1, 0, 1]
+
+
+def test_counter_follows_the_clock() -> None:
+    counter = Counter()
+    assert [counter.next(now) for now in (1.0, 1.0, 1.0, 2.0)] == [16384, 16385, 16386, 32768]
+    assert counter.next(1024.0 + 1.0) == 16384
+
+
+def test_a_server_that_was_started_anew_goes_on() -> None:
+    former, latter = Counter(), Counter()
+    for _ in range(100):
+        number = former.next(5_000_000.0)
+    assert is_newer(number, 0.0, latter.next(5_000_001.0), 1.0)
+    assert is_newer(number, 0.0, latter.next(5_000_127.0), 127.0)
 
 
 def test_counter_does_not_outrun_256_seconds() -> None:
     counter = Counter()
-    counter.next(0.0)
-    counter._left = 1
-    assert counter.next(255.0) == 2
-    assert counter.next(255.9) == 2, "a client takes it for a duplicate"
-    assert counter.next(256.0) == 3
+    counter._number = 2**22 - 2
+    assert [counter.next(0.0) for _ in range(3)] == [2**22 - 1] * 3, "clients see duplicates"
+    assert [counter.next(1 / 16384) for _ in range(2)] == [2**22] * 2
+    assert [counter.next(3 / 16384) for _ in range(3)] == [2**22 + 1, 2**22 + 2, 2**22 + 2]
+
+
+def test_who_is_notified_now_and_then_gets_newer_numbers_however_many_there_are() -> None:
+    """Of 20,000 observers that are notified each second, for minutes, each sees each state."""
+    counter = Counter()
+    counter._number = before = 2**22
+    for second in range(1, 10):
+        mine = counter.next(float(second))
+        assert before < mine < 2**23
+        before = mine
+        for _ in range(19_999):
+            counter.next(float(second))
 
 
 def test_after_a_new_registration_any_number_is_the_first() -> None:

@@ -57,7 +57,7 @@ class Fake(interfaces.MessageInterface):
         return cls(ctx, options)
 
     @classmethod
-    async def broken(cls, ctx: Any, log: Any, loop: Any, **options: Any) -> Fake:
+    async def broken(cls, log: Any, loop: Any, **options: Any) -> Fake:
         raise error.NetworkError("broken")
 
     @classmethod
@@ -269,6 +269,55 @@ async def test_options_that_nobody_takes(caplog: pytest.LogCaptureFixture) -> No
     ):
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         assert "multicast" in caplog.text
+
+
+BONUS = ROW._replace(
+    name="bonus", kind="token", client=None, server="broken", port_offset=3000, needs=None
+)
+
+
+@pytest.mark.parametrize("port", [1, 65000])
+async def test_connections_that_can_not_be_had_are_no_reason_to_serve_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, port: int
+) -> None:
+    monkeypatch.setitem(catalog.ROWS, "bonus", BONUS)
+    monkeypatch.setattr(
+        protocol.defaults, "get_default_servertransports", lambda loop: ["fake", "bonus"]
+    )
+    async with await Context.create_server_context(None, ("::1", port)) as context:
+        assert context.bound_addresses == [("::1", port)]
+    (entry,) = caplog.records
+    assert entry.levelno == logging.WARNING
+    assert "bonus" in entry.getMessage()
+    # Who asks for them by name gets them, or nothing.
+    with pytest.raises((error.NetworkError, ValueError), match=r"broken|68000"):
+        await Context.create_server_context(None, ("::1", port), transports=["fake", "bonus"])
+    assert is_tidy()
+
+
+async def test_datagrams_that_can_not_be_had_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol.defaults, "get_default_servertransports", lambda loop: ["broken"])
+    with pytest.raises(error.NetworkError, match="broken"):
+        await Context.create_server_context(None, ("::1", 1))
+
+
+async def test_what_a_transport_needs_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = ROW._replace(
+        name="needy", server_options=("bind", "server_context"), needs="server_context"
+    )
+    monkeypatch.setitem(catalog.ROWS, "needy", row)
+    with pytest.raises(ValueError, match="'needy' needs server_context"):
+        await Context.create_server_context(None, ("::1", 1), transports=["needy"])
+    monkeypatch.setattr(
+        protocol.defaults, "get_default_servertransports", lambda loop: ["fake", "needy"]
+    )
+    for certificate, count in ((None, 1), ("a certificate", 2)):
+        OPENED.clear()
+        async with await Context.create_server_context(
+            None, ("::1", 1), _ssl_context=certificate
+        ) as context:
+            assert len(context.request_interfaces) == count
+    assert OPENED[-1].options["server_context"] == "a certificate"
 
 
 @pytest.mark.parametrize("variable", ["AIOCOAP_CLIENT_TRANSPORT", "AIOCOAP_SERVER_TRANSPORT"])

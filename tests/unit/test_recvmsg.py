@@ -344,6 +344,49 @@ def test_answers_to_a_burst_go_out_together(bench: Bench, count: int) -> None:
     assert bench.sent == [b"a", b"b", b"c"]
 
 
+def test_answers_given_at_once_go_out_together_as_well(bench: Bench) -> None:
+    bench.protocol.then = lambda: bench.send(b"out")
+    bench.sock.incoming = datagrams(*[b"in"] * 4)
+    bench.readable()
+    assert bench.protocol.events == [b"in"] * 4
+    assert bench.sent == []
+    bench.loop.run()
+    assert bench.sent == [b"out"] * 4
+
+
+def test_what_came_before_an_error_is_told_before_it(bench: Bench) -> None:
+    bench.sock.incoming = [*datagrams(b"a", b"b"), REFUSED, *datagrams(b"c")]
+    bench.readable()
+    assert bench.protocol.events == [b"a", b"b", REFUSED]
+    bench.readable()
+    assert bench.protocol.events[3:] == [b"c"]
+
+
+def test_answers_that_take_one_turn_of_the_loop_go_out_together(bench: Bench) -> None:
+    bench.protocol.then = lambda: bench.loop.call_soon(bench.send, b"out")
+    bench.sock.incoming = datagrams(*[b"in"] * 4)
+    bench.readable()
+    for _ in range(4):
+        callback, args = bench.loop.soon.pop(0)
+        callback(*args)
+    assert bench.sent == []
+    bench.loop.run()
+    assert bench.sent == [b"out"] * 4
+
+
+def test_a_receiver_that_fails_does_not_keep_back_answers(bench: Bench) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    bench.protocol.then = fail
+    bench.sock.incoming = datagrams(*[b"in"] * 4)
+    with pytest.raises(ZeroDivisionError):
+        bench.readable()
+    bench.loop.run()
+    bench.send(b"out")
+    assert bench.sent == [b"out"]
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_answers_to_few_datagrams_go_out_at_once(bench: Bench, count: int) -> None:
     bench.sock.incoming = datagrams(*[b"in"] * count)

@@ -29,6 +29,7 @@ from aiocoap.numbers.codes import (
     GET,
     INTERNAL_SERVER_ERROR,
     METHOD_NOT_ALLOWED,
+    NOT_ACCEPTABLE,
     NOT_FOUND,
     POST,
     PROXYING_NOT_SUPPORTED,
@@ -46,6 +47,7 @@ from aiocoap.optiontypes import OpaqueOption
 from aiocoap.pipe import Phase, Pipe
 from aiocoap.protocol import Context
 from aiocoap.resource import ObservableResource, Resource, Site
+from aiocoap.responder import MAX_NOTIFICATIONS
 from tests.harness import Address, Clock
 
 LOG = logging.getLogger("tests.responder")
@@ -1234,6 +1236,63 @@ def test_a_large_response() -> None:
         assert house.ask(block2=(9, False, 6)).response.code == BAD_REQUEST
 
 
+class Large(Resource):
+    """Has a representation of several blocks, and acts on an option that others do not know."""
+
+    handled_options = frozenset((65001,))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.renderings = 0
+
+    async def render_get(self, request: Message) -> Message:
+        self.renderings += 1
+        return Message(payload=LARGE)
+
+
+def test_later_blocks_are_no_business_of_the_resource() -> None:
+    resource, site = Large(), Site()
+    site.add_resource(["large"], resource)
+    with House(site) as house:
+        asked = [house.begin(GET, "large", block2=(number, False, 6)) for number in range(3)]
+        house.clock.settle()
+        assert b"".join(one.response.payload for one in asked) == LARGE, "in one go"
+        site.remove_resource(["large"])
+        assert house.ask(GET, "large", block2=(2, False, 6)).response.payload == LARGE[2048:]
+        assert resource.renderings == 1
+        assert house.ask(GET, "large", block2=(0, False, 6)).response.code == NOT_FOUND
+        house.context.serversite = None
+        assert house.ask(GET, "large", block2=(1, False, 6)).response.code == NOT_FOUND
+
+
+def test_later_blocks_of_a_resource_that_acts_on_rare_options() -> None:
+    resource = Large()
+    with House(resource) as house:
+        assert ask_with(house, 65001).response.payload == LARGE[:1024]
+        assert ask_with(house, 65001, block2=(1, False, 6)).response.payload == LARGE[1024:2048]
+        assert ask_with(house, 65001, 65003, block2=(1, False, 6)).response.code == BAD_OPTION
+        assert resource.renderings == 1
+        ask_with(house, 65001, block2=(1, False, 6), group="[ff02::fd]")
+        assert resource.renderings == 2, "groups have no part in transfers"
+
+
+def test_what_is_not_wanted_of_later_blocks_is_not_sent() -> None:
+    with House(Large()) as house:
+        house.ask()
+        assert house.ask(block2=(9, False, 6)).response.code == BAD_REQUEST
+        assert house.ask(block2=(9, False, 6), no_response=8).response.code == EMPTY
+        assert house.ask(block2=(1, False, 6), no_response=8).response.code == CONTENT
+
+
+def test_later_blocks_fit_what_may_be_sent() -> None:
+    with House(Large()) as house:
+        house.ask()
+        response = ask_limited(house, 70, block2=(1, False, 6))
+        assert response.opt.block2 == (32, True, 1)
+        assert response.payload == LARGE[1024:1056]
+        assert ask_limited(house, 30, block2=(1, False, 6)).code == UNAUTHORIZED
+
+
 def test_a_smaller_block_size_is_asked_for() -> None:
     with House(says(Message(code=CONTENT, payload=LARGE[:100]))) as house:
         response = house.ask(block2=(0, False, 1)).response
@@ -1902,3 +1961,162 @@ def test_created_is_created() -> None:
 def test_pipes_end() -> None:
     with House(says(Message(code=CONTENT))) as house:
         assert house.ask().pipe.phase is Phase.ENDED
+
+
+# An equal registration of the same observer (RFC 7641 section 4.1)
+
+
+def again(asked: Asked, **kwargs: Any) -> Message:
+    """Return the same request once more, with other options."""
+    return asked.pipe.request.copy(**kwargs)
+
+
+def test_an_equal_registration_goes_on_with_the_observation() -> None:
+    state = State()
+    with House(state) as house:
+        asked = house.ask(observe=0)
+        observation: Any = only(state)
+        renewed = again(asked, etags=[b"known"])
+        assert observation.renew(renewed)
+        assert observation.request.opt.etags == (b"known",)
+        house.call(observation.trigger)
+        assert state.counts == [1]
+        assert len(asked.got) == 2
+
+
+def test_an_equal_registration_with_blocks() -> None:
+    state = State(LARGE[:100])
+    with House(state) as house:
+        asked = house.ask(observe=0, block2=(0, False, 2))
+        observation: Any = only(state)
+        assert observation.renew(again(asked))
+        house.call(observation.trigger)
+        assert asked.latest.opt.block2 == (0, True, 2)
+        rest = house.ask(block2=(1, False, 2)).response
+        assert rest.payload == LARGE[64:100]
+
+
+def test_another_format_is_no_reason_not_to_go_on() -> None:
+    state = State()
+    with House(state) as house:
+        asked = house.ask(observe=0)
+        observation: Any = only(state)
+        assert observation.renew(again(asked))
+        house.call(observation.trigger, Message(code=CONTENT, content_format=50))
+        assert asked.latest.opt.content_format == 50
+        assert not asked.is_over
+
+
+@pytest.mark.parametrize("options", [{"uri_query": ["other"]}, {"accept": 50}])
+def test_another_request_does_not_go_on_with_it(options: dict[str, Any]) -> None:
+    state = State()
+    with House(state) as house:
+        asked = house.ask(observe=0)
+        observation: Any = only(state)
+        assert not observation.renew(again(asked, **options))
+        assert observation.request.opt.uri_query == ()
+
+
+def test_another_resource_does_not_go_on_with_it() -> None:
+    state, site = State(), Site()
+    site.add_resource(["one"], state)
+    site.add_resource(["other"], State())
+    with House(site) as house:
+        asked = house.ask(GET, "one", observe=0)
+        observation: Any = only(state)
+        assert not observation.renew(again(asked, uri_path=["other"]))
+        assert not observation.renew(again(asked, uri_path=["nothing"]))
+        house.context.serversite = None
+        assert not observation.renew(again(asked))
+
+
+def test_the_same_resource_by_another_path_does_not_go_on_with_it() -> None:
+    state, site = State(), Site()
+    for name in ("one", "other"):
+        site.add_resource([name], state)
+    with House(site) as house:
+        asked = house.ask(GET, "one", observe=0)
+        observation: Any = only(state)
+        assert not observation.renew(again(asked, uri_path=["other"]))
+
+
+def test_what_is_over_does_not_go_on() -> None:
+    state = State()
+    with House(state) as house:
+        asked = house.ask(observe=0)
+        observation: Any = only(state)
+        house.call(asked.end)
+        assert not observation.renew(again(asked))
+
+
+# Many observers
+
+
+def test_many_notifications_let_others_have_a_turn() -> None:
+    state = State()
+    with House(state) as house:
+        observers = [house.ask(observe=0, peer=str(n)) for n in range(MAX_NOTIFICATIONS + 5)]
+        counts: list[int] = []
+
+        def look() -> None:
+            counts.append(sum(len(asked.got) == 2 for asked in observers))
+            if len(counts) < 10:
+                house.clock.loop.call_soon(look)
+
+        house.clock.loop.call_soon(state.set, b"1")
+        house.clock.loop.call_soon(look)
+        house.clock.settle()
+        assert counts[0] < MAX_NOTIFICATIONS
+        assert MAX_NOTIFICATIONS in counts, "then comes everything else"
+        assert all(asked.latest.payload == b"1" for asked in observers)
+
+
+def test_a_notification_that_becomes_pointless_while_it_is_rendered() -> None:
+    class Leaving(State):
+        async def render_get(self, request: Message) -> Message:
+            if self.rendered:
+                # The observer is gone before there is anything to wait for.
+                asked.end()
+            response = await super().render_get(request)
+            await asyncio.sleep(0)
+            left.append(False)
+            return response
+
+    state, left = Leaving(), []
+    with House(state) as house:
+        asked = house.ask(observe=0)
+        house.call(state.set, b"1")
+        assert len(asked.got) == 1
+        assert left == [False], "the second was cancelled"
+        assert house.tasks == []
+
+
+def test_a_notification_during_which_the_context_is_closed() -> None:
+    class Closing(State):
+        async def render_get(self, request: Message) -> Message:
+            response = await super().render_get(request)
+            if self.rendered > 1:
+                await house.context.shutdown()
+                left.append(True)
+            return response
+
+    state, left = Closing(), []
+    with House(state) as house:
+        house.ask(observe=0)
+        house.call(state.set, b"1")
+        assert left == [True], "who closes the context goes on"
+        assert house.tasks == []
+
+
+def test_a_representation_in_another_format_is_the_end() -> None:
+    """RFC 7641 section 4.2."""
+    state = State()
+    with House(state) as house:
+        asked = house.ask(observe=0)
+        house.call(only(state).trigger, Message(code=CONTENT, payload=b"of the same"))
+        assert not asked.is_over
+        house.call(only(state).trigger, Message(code=CONTENT, content_format=50))
+        assert asked.is_over
+        assert asked.latest.code == NOT_ACCEPTABLE
+        assert asked.latest.opt.observe is None
+        assert state.counts == [1, 0]

@@ -701,6 +701,33 @@ def test_a_renewal_without_a_token_gets_one(house: House) -> None:
     assert message.token
 
 
+def test_notifications_can_be_waited_for_without_asking(house: House) -> None:
+    first = house.request(observe=0)
+    assert house.respond(observe=1)
+    house.manager.dispatch_error(errno.ECONNREFUSED, Remote("server"))
+    assert first.phase is Phase.ENDED
+    assert not house.respond(observe=2), "to be answered by a Reset"
+    listener = Renewal(first.request.copy(), house.context.log)
+    listener.request.token = first.request.token
+    listener.on_event(house.take)
+    house.manager.listen(listener)
+    assert len(house.below.sent) == 1
+    house.loop.advance(10_000)
+    assert house.respond(observe=3)
+    assert house.events[-1].message is not None
+    house.manager.dispatch_error(errno.ECONNREFUSED, Remote("server"))
+    assert isinstance(house.events[-1].exception, error.NetworkError)
+    assert not len(house.manager.outgoing_requests)
+
+
+def test_after_the_shutdown_nothing_is_waited_for(house: House) -> None:
+    asyncio.run(house.manager.shutdown())
+    listener = Renewal(Message(code=GET, observe=0, token=b"t"), house.context.log)
+    listener.on_event(house.take)
+    house.manager.listen(listener)
+    assert isinstance(house.outcome(), error.LibraryShutdown)
+
+
 def test_rounds_begin_anew(observed: Observed) -> None:
     house, _, pipe, _ = observed
     pipe.add_response(Message(code=CONTENT), is_last=True)
@@ -957,6 +984,18 @@ def test_all_members_of_a_group_may_answer(house: House) -> None:
     house.stop()
     assert not house.respond(remote="later")
     assert house.loop.pending() == [1010], "one timer for all is not set back"
+
+
+def test_etags_are_not_for_groups(house: House) -> None:
+    message = house.request(Remote("group", group=True), etags=[b"known"]).request
+    (sent,) = house.below.sent
+    assert sent is message
+    assert sent.opt.etags == ()
+    assert house.respond(remote="one")
+    # Whoever replaces something may well name what.
+    house.request(Remote("group", group=True), code=POST, etags=[b"known"])
+    house.request(etags=[b"known"])
+    assert [one.opt.etags for one in house.below.sent[1:]] == [(b"known",)] * 2
 
 
 def test_members_of_a_group_have_their_time(house: House) -> None:

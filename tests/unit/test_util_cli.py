@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
+import io
 import os
 import signal
+import sys
 from typing import Any, ClassVar
 
 import pytest
 
 from aiocoap import error
-from aiocoap.util.cli import ActionNoYes, AsyncCLIDaemon, Parser, UsageError, error_line
+from aiocoap.util.cli import ActionNoYes, AsyncCLIDaemon, Parser, UsageError, error_line, say
 
 
 def parse(*args: str, default: Any = None) -> Any:
@@ -89,6 +92,73 @@ def test_hints_reach_the_error() -> None:
             return f"Look at {hints['original_uri']}"
 
     assert error_line(Curious("Failed"), {"original_uri": "coap://x"}) == "Failed. Look at coap://x"
+
+
+class Full(io.StringIO):
+    """A stream that takes nothing."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def flush(self) -> None:
+        raise OSError(self.number, os.strerror(self.number))
+
+
+@pytest.fixture
+def given_up(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Record which streams are given up, and keep those of the tests."""
+    given_up: list[int] = []
+    monkeypatch.setattr("aiocoap.util.cli.give_up_stream", given_up.append)
+    return given_up
+
+
+def test_what_is_said_to_nobody(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, given_up: list[int]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    say("anything")
+    # What belongs there must not end up in standard output instead.
+    assert (capsys.readouterr().out, given_up) == ("", [])
+    monkeypatch.setattr(sys, "stderr", Full(errno.ENOSPC))
+    say("anything")
+    assert given_up == [2]
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "code", "said"),
+    [
+        (errno.EPIPE, 0, 0, ""),
+        (errno.EPIPE, 2, 2, ""),
+        (errno.ENOSPC, 0, 1, "tool: No space left on device\n"),
+        (errno.ENOSPC, 2, 2, "tool: No space left on device\n"),
+    ],
+)
+def test_help_that_goes_nowhere(
+    number: int,
+    status: int,
+    code: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    given_up: list[int],
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Full(number))
+    with pytest.raises(SystemExit) as leaving:
+        Parser(prog="tool").exit(status)
+    assert leaving.value.code == code
+    assert capsys.readouterr().err == said
+    assert given_up == [1]
+
+
+def test_the_last_words_of_a_parser(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(SystemExit) as leaving:
+        Parser(prog="tool").exit(3, "Good bye\n")
+    assert leaving.value.code == 3
+    assert capsys.readouterr().err == "Good bye\n"
 
 
 class Daemon(AsyncCLIDaemon):
@@ -170,11 +240,13 @@ def test_failing_to_start_is_one_line(
     how: str, code: int, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
     monkeypatch.setattr("sys.argv", ["/usr/bin/tool"])
-    assert run(how) == (code, ["start"])
-    written = capsys.readouterr()
-    assert written.out == ""
-    assert written.err.startswith(f"tool: {line}")
-    assert written.err.count("\n") == 1
+    for name in ("tool", "aiocoap-tool"):
+        assert run(how) == (code, ["start"])
+        written = capsys.readouterr()
+        assert written.out == ""
+        assert written.err.startswith(f"{name}: {line}")
+        assert written.err.count("\n") == 1
+        monkeypatch.setattr(Daemon, "program", "aiocoap-tool")
 
 
 def test_bugs_are_not_hidden() -> None:

@@ -260,25 +260,25 @@ async def test_parts_of_messages_are_counted() -> None:
     bench = Bench()
     bench.link.held = 100
     bench.remote.note_bytes()
-    assert bench.pool._unfinished == 100
+    assert bench.pool._kept == 100
     bench.link.held = 50
     bench.remote.note_bytes()
-    assert bench.pool._unfinished == 50
+    assert bench.pool._kept == 50
     await bench.run()
-    assert bench.pool._unfinished == 0
+    assert bench.pool._kept == 0
 
 
 async def test_too_much_of_them_aborts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rfc8323common, "MAX_UNFINISHED", 99)
+    monkeypatch.setattr(rfc8323common, "MAX_KEPT", 99)
     bench = Bench()
     bench.link.held = 100
     bench.remote.note_bytes()
     assert bench.last.code == ABORT
     bench.link.held = 200
     bench.remote.note_bytes()
-    assert bench.pool._unfinished == 100
+    assert bench.pool._kept == 100
     await bench.run()
-    assert bench.pool._unfinished == 0
+    assert bench.pool._kept == 0
 
 
 # Peers that do not read, and those that go
@@ -306,6 +306,38 @@ async def test_who_does_not_read_is_not_waited_for() -> None:
     # It can not be helped any more.
     bench.remote.note_flow()
     assert bench.link.calls == ["do not read", "abort"]
+
+
+async def test_a_busy_peer_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rfc8323common, "MAX_IN_WORK", 1)
+    bench = Bench()
+    requests = [encode_unframed(Message(code=GET, token=b"%d" % n)) for n in range(3)]
+    for one in (GREETING, *requests, None):
+        bench.link.coming.put_nowait(one)
+    task = asyncio.create_task(bench.remote.run())
+    for number in range(3):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(bench.manager.requests) == number + 1
+        response = bench.manager.requests[-1].copy(code=CONTENT)
+        response.remote = bench.remote
+        bench.pool.send_message(response, None)
+    await task
+    assert "it is over" in str(bench.remote.end)
+
+
+async def test_what_is_left_of_a_lost_connection_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rfc8323common, "MAX_IN_WORK", 1)
+    bench = Bench()
+    for one in (GREETING, *[encode_unframed(Message(code=GET, token=b"%d" % n)) for n in range(3)]):
+        bench.link.coming.put_nowait(one)
+    task = asyncio.create_task(bench.remote.run())
+    await asyncio.sleep(0)
+    bench.link.is_lost = True
+    bench.remote.note_loss()
+    bench.link.coming.put_nowait(None)
+    await task
+    assert len(bench.manager.requests) == 3
 
 
 async def test_an_orderly_end_of_one_who_does_not_read() -> None:

@@ -300,7 +300,7 @@ def play_server(flow: Flow) -> bytes:
         elif index:
             # A last message that is not full: the limit was the next multiple of 1024.
             limit = payload_size + -payload_size % 1024
-            response = bodies.later(key, request, exponent, limit, 0.0)
+            response = bodies.later(request, exponent, limit, 0.0)
             assert response is not None
             whole = None
         if whole is not None:

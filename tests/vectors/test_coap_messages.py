@@ -1,8 +1,4 @@
-"""Messages of the RFCs' figures, and the encodings that the RFCs state.
-
-The messages of reliable transports have another header; here their options and payloads are
-checked, which are the same everywhere.
-"""
+"""Messages of the RFCs' figures, and the encodings that the RFCs state."""
 
 from __future__ import annotations
 
@@ -26,6 +22,9 @@ from aiocoap.optiontypes import (
     encode_block,
     encode_uint,
 )
+from aiocoap.resource import Site
+from aiocoap.sansio.framing import FrameReader, decode_unframed, encode_frame, encode_unframed
+from tests.streams import Streams
 
 VECTORS = json.loads(Path(__file__).with_name("coap-messages.json").read_text("utf-8"))
 
@@ -135,21 +134,69 @@ def test_message_made_from_fields(row: dict[str, Any]) -> None:
     assert message.encode() == whole(row)
 
 
-@pytest.mark.parametrize(
-    "row",
-    by_name(VECTORS["messages"], transport="tcp") + by_name(VECTORS["messages"], transport="ws"),
-)
-def test_options_and_payload_of_reliable_transports(row: dict[str, Any]) -> None:
+def reliable(row: dict[str, Any], raw: bytes) -> Message:
+    """Read the message of a reliable transport."""
+    if row["transport"] == "ws":
+        return decode_unframed(raw)
+    reader = FrameReader(len(raw))
+    (message,) = reader.feed(raw)
+    assert reader.fault is None
+    assert reader.pending == 0
+    return message
+
+
+RELIABLE = [
+    param
+    for transport in ("tcp", "ws")
+    for param in by_name(VECTORS["messages"], transport=transport)
+]
+
+
+@pytest.mark.parametrize("row", RELIABLE)
+def test_message_of_a_reliable_transport(row: dict[str, Any]) -> None:
     raw = whole(row)
     decoded = row["decoded"]
-    token = bytes.fromhex(decoded["token_hex"])
-    # What precedes them: length and token length, the lengths' extensions, the code, the token.
-    extensions = {13: 1, 14: 2, 15: 4}
-    start = 2 + extensions.get(raw[0] >> 4, 0) + extensions.get(raw[0] & 15, 0) + len(token)
-    opt = Options()
-    assert opt.decode(raw[start:]) == payload_of(row)
-    check_options(opt, decoded["options"], signaling=decoded["code"].startswith("7."))
-    assert opt.encode() == raw[start:].partition(b"\xff")[0]
+    message = reliable(row, raw)
+    assert message.code is code_of(decoded["code"])
+    assert message.token == bytes.fromhex(decoded["token_hex"])
+    assert message.payload == payload_of(row)
+    assert message.mtype is None
+    assert message.mid is None
+    assert message.direction is Direction.INCOMING
+    check_options(message.opt, decoded["options"], signaling=decoded["code"].startswith("7."))
+    encode = encode_unframed if row["transport"] == "ws" else encode_frame
+    assert encode(message) == raw
+
+
+@pytest.mark.parametrize("row", RELIABLE)
+def test_message_of_a_reliable_transport_made_from_fields(row: dict[str, Any]) -> None:
+    decoded = row["decoded"]
+    message = Message(
+        code=code_of(decoded["code"]),
+        token=bytes.fromhex(decoded["token_hex"]),
+        payload=payload_of(row),
+    )
+    for option in decoded["options"]:
+        message.opt.add_option(OpaqueOption(option["number"], bytes.fromhex(option["value_hex"])))
+    encode = encode_unframed if row["transport"] == "ws" else encode_frame
+    assert encode(message) == whole(row)
+
+
+@pytest.mark.parametrize(
+    "row", VECTORS["tcp_length_encodings"]["cases"], ids=lambda row: row["first_bytes_hex"]
+)
+def test_length_of_a_frame(row: dict[str, Any]) -> None:
+    length = row["options_and_payload_length"]
+    # One byte can only be an empty option, as a marker is followed by a payload.
+    message = Message(code=Code.CONTENT, payload=bytes(length - 1) if length > 1 else b"")
+    if length == 1:
+        message.opt.add_option(OpaqueOption(1, b""))
+    start = bytes.fromhex(row["first_bytes_hex"])
+    raw = encode_frame(message)
+    assert raw[: len(start)] == start
+    assert raw[len(start)] == Code.CONTENT
+    assert len(raw) == len(start) + 1 + length
+    assert reliable({"transport": "tcp"}, raw).payload == message.payload
 
 
 # What is a message in form, and only senseless in what it says: answered by the message layer.
@@ -176,11 +223,33 @@ def test_malformed(row: dict[str, Any]) -> None:
         Message.decode(raw)
 
 
-def test_malformed_options_of_reliable_transports() -> None:
-    for name in ("tcp-payload-marker-no-payload", "tcp-option-overruns-frame"):
-        (row,) = (row for row in VECTORS["malformed"] if row["name"] == name)
-        with pytest.raises(UnparsableMessage):
-            Options().decode(bytes.fromhex(row["hex"])[2:])
+@pytest.mark.parametrize("row", by_name(VECTORS["malformed"], transport="tcp"))
+@pytest.mark.parametrize("size", [None, 1], ids=["at once", "byte by byte"])
+def test_malformed_on_a_stream(row: dict[str, Any], size: int | None) -> None:
+    """They abort the connection of a running server, and what follows them is not read."""
+    good = encode_frame(Message(code=Code.GET, token=b"good"))
+    raw = bytes.fromhex(row["hex"])
+    with Streams(Site()) as streams:
+        peer = streams.accept()
+        peer.send_raw(raw, size)
+        if row["name"] == "tcp-tkl-9":
+            # With extended tokens it is nine bytes of token (RFC 8974 section 2.1).
+            peer.quiet()
+            peer.send_raw(bytes(8) + good, size)
+            peer.expect(Code.NOT_FOUND, token=bytes(9))
+            peer.expect(Code.NOT_FOUND, token=b"good")
+            return
+        assert "abort the connection" in row["expected"].lower() or "Abort" in row["expected"]
+        peer.expect_abort("what came is no message")
+        peer.send_raw(good)
+        peer.quiet()
+
+
+@pytest.mark.parametrize("row", by_name(VECTORS["malformed"], transport="ws"))
+def test_malformed_in_a_websocket(row: dict[str, Any]) -> None:
+    assert row["expected"] == "treat as a message format error"
+    with pytest.raises(UnparsableMessage):
+        decode_unframed(bytes.fromhex(row["hex"]))
 
 
 @pytest.mark.parametrize("row", by_name(VECTORS["option_headers"]))

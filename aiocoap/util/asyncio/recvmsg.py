@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 Ancillary = Iterable[tuple[int, int, bytes]]
+_Received = tuple[bytes, list[tuple[int, int, bytes]], int, Any]
 
 _P = TypeVar("_P", bound="RecvmsgDatagramProtocol")
 
@@ -209,45 +210,62 @@ class RecvmsgSelectorDatagramTransport(asyncio.BaseTransport):
     # Receiving
 
     def _read_ready(self) -> None:
-        recvmsg = self._sock.recvmsg
-        max_size = self.max_size
-        protocol = self._protocol
-        if protocol is None or self._closing:
-            # What comes in while the last datagrams go out is read, so that it does not wake us
-            # up again, and is not told to anybody.
-            protocol = _DEAF
-        received = protocol.datagram_msg_received
-        for done in _BATCHES[self._expected]:
-            try:
-                data, ancdata, flags, address = recvmsg(max_size, _ANCILLARY_SIZE)
-            except BlockingIOError:
+        recvmsg, max_size, expected = self._sock.recvmsg, self.max_size, self._expected
+        batch: list[_Received] = []
+        try:
+            for _ in _BATCHES[expected]:
+                batch.append(recvmsg(max_size, _ANCILLARY_SIZE))
+        except BlockingIOError:
+            if not batch:
                 # Woken up for nothing to read: it is the error queue, which would wake us up
                 # until it is empty.
-                if done:
-                    # To be told that there is no more costs half of what reading one does.
-                    self._expected = done
-                else:
-                    self._read_errors()
-                break
-            except OSError as exc:
-                # The error of some datagram sent before; the queue says which one.
-                if not self._read_errors():
-                    protocol.error_received(exc)
+                self._read_errors()
                 return
-            received(data, ancdata, flags, address)
-            if self._closing:
-                return
+            # To be told that there is no more costs half of what reading one does.
+            self._expected = len(batch)
+        except OSError as exc:
+            self._hand_up(batch)
+            # The error of some datagram sent before; the queue says which one.
+            if not self._read_errors():
+                self._listener().error_received(exc)
+            return
         else:
-            done = self._expected
-            self._expected = min(2 * done, _BATCH)
-        if done >= _MANY:
-            self._cork()
+            self._expected = min(2 * expected, _BATCH)
+        self._hand_up(batch)
+
+    def _listener(self) -> RecvmsgDatagramProtocol:
+        """Return who is told of what comes in.
+
+        What comes in while the last datagrams go out is read, so that it does not wake us up
+        again, and is not told to anybody.
+        """
+        return _DEAF if self._protocol is None or self._closing else self._protocol
+
+    def _hand_up(self, batch: list[_Received]) -> None:
+        """Hand up the datagrams that came in together.
+
+        Answers to many of them are kept back until all that was called for by then has run, so
+        that they go out together: on the way the kernel wakes up a receiver once, not once for
+        each.  Under load that halves what sending costs.
+        """
+        begins = len(batch) >= _MANY and self._corked is None
+        if begins:
+            self._corked = []
+        received = self._listener().datagram_msg_received
+        try:
+            for data, ancdata, flags, address in batch:
+                received(data, ancdata, flags, address)
+                if self._closing:
+                    break
+        finally:
+            if begins:
+                self._loop.call_soon(self._uncork)
 
     def _read_errors(self) -> bool:
         """Empty the error queue; return whether anything was in it."""
         if not HAS_RECVERR:
             return False
-        protocol = _DEAF if self._protocol is None or self._closing else self._protocol
+        protocol = self._listener()
         for done in _ERROR_BATCH:
             try:
                 item = self._sock.recvmsg(self.max_size, _ERROR_ANCILLARY_SIZE, MSG_ERRQUEUE)
@@ -278,17 +296,8 @@ class RecvmsgSelectorDatagramTransport(asyncio.BaseTransport):
         except OSError as exc:
             self._not_sent(exc, (data, ancdata, flags, address))
 
-    def _cork(self) -> None:
-        """Keep back what is sent until all that was called for by now has run.
-
-        Answers to datagrams that came in together go out together: on the way the kernel wakes
-        up a receiver once, not once for each.  Under load that halves what sending costs.
-        """
-        if self._corked is None:
-            self._corked = []
-            self._loop.call_soon(self._uncork)
-
     def _uncork(self) -> None:
+        """Send what was kept back."""
         corked, self._corked = self._corked, None
         sendmsg = self._sendmsg
         for item in corked or ():
