@@ -292,7 +292,8 @@ class WSPool(ConnectionPool[PoolKey]):
         super().__init__(tman, log, loop)
         self._credentials: CredentialsMap = tman.client_credentials
         self._servers: list[Server] = []
-        self._bound: tuple[str, int] | None = None
+        # Host and port of each, in their order.
+        self._bound: list[tuple[str, int]] = []
         # What the event loop knows, and what of that is not ready yet.
         self._links: dict[Link, None] = {}
         self._opening: dict[Link, None] = {}
@@ -402,13 +403,17 @@ class WSPool(ConnectionPool[PoolKey]):
                     context=secured_by,
                 )
             )
-            if self._bound is None:
-                self._bound = (host_of_sockaddr(name), name[1])
+            self._bound.append((host_of_sockaddr(name), name[1]))
 
     @property
     def bound_address(self) -> tuple[str, int] | None:
-        """Host and port that can be connected to without TLS, if there is one."""
-        return self._bound
+        """Host and port that can be connected to without TLS, if there are any."""
+        return self._bound[0] if self._bound else None
+
+    @property
+    def secure_address(self) -> tuple[str, int] | None:
+        """Host and port that can be connected to by TLS, if there are any."""
+        return self._bound[1] if len(self._bound) > 1 else None
 
     # Connections
 

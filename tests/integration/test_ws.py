@@ -37,6 +37,7 @@ from aiocoap.optiontypes import OpaqueOption
 from aiocoap.resource import ObservableResource, Resource, Site
 from aiocoap.sansio.framing import decode_unframed, encode_unframed
 from aiocoap.transports import rfc8323common, ws, wslink
+from tests.certificates import Certificates, Made
 from tests.integration.conftest import policy
 from tests.integration.web import (
     GREETING,
@@ -757,55 +758,69 @@ async def test_too_many_connections_of_a_client(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate for ::1 and localhost, and its key."""
-    from tests.integration.certificate import write
-
-    return write(tmp_path / "own.pem")
+def certificates(tmp_path: Path) -> Certificates:
+    """An authority, and what it has signed."""
+    return Certificates(tmp_path)
 
 
-async def test_tls(certificate: Path) -> None:
-    root, here = site()
+@pytest.fixture
+def secured(certificates: Certificates) -> ssl.SSLContext:
+    """What a server for ::1, 127.0.0.1 and localhost secures connections by."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    async with served(root, _ssl_context=context) as (server, plain), client() as requester:
-        _, secure = (s.sockets[0].getsockname()[1] for s in pool(server)._servers)
+    context.load_cert_chain(certificates.server.file, certificates.server.key_file)
+    return context
+
+
+def trust(context: Context, uris: str, authority: Made) -> None:
+    """Have a client trust an authority."""
+    context.client_credentials.load_from_dict({uris: {"tlscert": {"certfile": authority.file}}})
+
+
+def secure_port(context: Context) -> int:
+    """Return the port by TLS of a server."""
+    address = pool(context).secure_address
+    assert address is not None
+    return address[1]
+
+
+async def test_tls(certificates: Certificates, secured: ssl.SSLContext) -> None:
+    root, here = site()
+    async with served(root, _ssl_context=secured) as (server, plain), client() as requester:
+        secure = secure_port(server)
         assert secure != plain
         uri = f"coaps+ws://[::1]:{secure}"
-        with pytest.raises(error.NetworkError, match=r"not to be trusted: self.signed"):
+        with pytest.raises(error.NetworkError, match="not to be trusted: unable to get local"):
             await requester.request(Message(code=GET, uri=f"{uri}/here")).response
-        requester.client_credentials.load_from_dict(
-            {f"{uri}/*": {"tlscert": {"certfile": str(certificate)}}}
-        )
+        trust(requester, f"{uri}/*", certificates.authority)
         answer = await requester.request(Message(code=GET, uri=f"{uri}/here")).response
         assert answer.payload.decode() == f"{uri}/here"
         assert here.remotes[0].scheme == "coaps+ws"
-        # The same port by the other scheme is another origin, and does not work.
-        with pytest.raises(error.NetworkError):
-            await requester.request(
-                Message(code=GET, uri=f"coap+ws://[::1]:{secure}/here")
-            ).response
-        with pytest.raises(error.NetworkError, match="over WebSockets"):
-            await requester.request(
-                Message(code=GET, uri=f"coaps+ws://[::1]:{plain}/here")
-            ).response
+        # By the other scheme it is another origin, and does not work.
+        for wrong in (f"coap+ws://[::1]:{secure}/", f"coaps+ws://[::1]:{plain}/"):
+            with pytest.raises(error.NetworkError, match="over WebSockets"):
+                await requester.request(Message(code=GET, uri=wrong)).response
 
 
-async def test_a_certificate_of_somebody_else(certificate: Path) -> None:
+async def test_a_certificate_of_somebody_else(certificates: Certificates) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    server = await Context.create_server_context(
-        None, ("127.0.0.1", 0), transports=["ws"], _ssl_context=context
-    )
-    async with server, client() as requester:
-        port = pool(server)._servers[1].sockets[0].getsockname()[1]
-        requester.client_credentials.load_from_dict(
-            {"coaps+ws://*": {"tlscert": {"certfile": str(certificate)}}}
-        )
+    another = certificates.signed("another", "coap.example")
+    context.load_cert_chain(another.file, another.key_file)
+    async with served(None, _ssl_context=context) as (server, _), client() as requester:
+        trust(requester, "coaps+ws://*", certificates.authority)
+        uri = f"coaps+ws://[::1]:{secure_port(server)}"
         with pytest.raises(error.NetworkError, match="not to be trusted: IP address mismatch"):
-            await requester.request(Message(code=GET, uri=f"coaps+ws://127.0.0.1:{port}/")).response
-        uri = f"coaps+ws://localhost:{port}"
-        assert await requester.ping(uri) < PATIENCE
+            await requester.request(Message(code=GET, uri=uri)).response
+
+
+async def test_a_certificate_is_for_a_name(
+    certificates: Certificates, secured: ssl.SSLContext
+) -> None:
+    context = await Context.create_server_context(
+        None, ("127.0.0.1", 0), transports=["ws"], _ssl_context=secured
+    )
+    async with context, client() as requester:
+        trust(requester, "coaps+ws://localhost*", certificates.authority)
+        assert await requester.ping(f"coaps+ws://LOCALHOST:{secure_port(context)}") < PATIENCE
 
 
 # Ports, processes, ends
@@ -818,26 +833,22 @@ def free_port() -> int:
 
 
 async def test_servers_have_ports_of_their_own(
-    certificate: Path, monkeypatch: pytest.MonkeyPatch
+    secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
     assert ws.SERVER_PORT == 8683
     monkeypatch.setattr(ws, "SERVER_PORT", free_port())
     server = await Context.create_server_context(
-        None, ("::1", None), transports=["ws"], _ssl_context=context
+        None, ("::1", None), transports=["ws"], _ssl_context=secured
     )
     async with server:
         assert server.bound_addresses == [("::1", ws.SERVER_PORT)]
-        ports = [s.sockets[0].getsockname()[1] for s in pool(server)._servers]
-        assert ports == [ws.SERVER_PORT, ws.SERVER_PORT + 1]
+        assert pool(server).secure_address == ("::1", ws.SERVER_PORT + 1)
 
 
-async def test_a_port_that_there_is_not(certificate: Path) -> None:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+async def test_a_port_that_there_is_not(secured: ssl.SSLContext) -> None:
     with pytest.raises(ValueError, match="65536"):
         await Context.create_server_context(
-            None, ("::1", 62535), transports=["ws"], _ssl_context=context
+            None, ("::1", 62535), transports=["ws"], _ssl_context=secured
         )
 
 
