@@ -529,25 +529,37 @@ class WSPool(ConnectionPool[PoolKey]):
 
     # What links tell
 
-    def link_made(self, link: Link) -> None:
-        """Take note of a new link; one too many makes the oldest go that is not ready yet."""
-        self._links[link] = None
-        if not link.is_server:
-            return
+    def link_expected(self, link: Link) -> None:
+        """Take note of a peer's link; one too many makes the oldest go that is not ready yet."""
         self._opening[link] = None
         if len(self._opening) > MAX_OPENING:
             oldest = next(iter(self._opening))
             del self._opening[oldest]
             oldest.abort()
 
+    def link_failed(self, link: Link) -> None:
+        """Take note that there will be no link."""
+        self._opening.pop(link, None)
+        if not self._has_links and self._all_gone is not None and not self._all_gone.done():
+            self._all_gone.set_result(None)
+
+    def link_made(self, link: Link) -> None:
+        """Take note of a new link."""
+        self._links[link] = None
+        if link.is_server and link not in self._opening:
+            self.link_expected(link)
+
     def link_lost(self, link: Link) -> None:
         """Take note that the event loop has forgotten a link."""
-        self._opening.pop(link, None)
         del self._links[link]
         if isinstance(link.user, WSRemote):
             self.forget_transport(link.user)
-        if not self._links and self._all_gone is not None and not self._all_gone.done():
-            self._all_gone.set_result(None)
+        self.link_failed(link)
+
+    @property
+    def _has_links(self) -> bool:
+        """Whether the event loop knows any link."""
+        return bool(self._links or self._opening)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run something until it is done."""
@@ -567,10 +579,10 @@ class WSPool(ConnectionPool[PoolKey]):
         for link in list(self._opening):
             link.abort()
         for is_last in (False, True):
-            if not self._links:
+            if not self._has_links:
                 break
             if is_last:
-                for link in list(self._links):
+                for link in {**self._links, **self._opening}:
                     link.abort()
             self._all_gone = self.loop.create_future()
             await asyncio.wait([self._all_gone], timeout=self.tuning.RELEASE_TIMEOUT)

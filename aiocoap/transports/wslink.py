@@ -86,6 +86,12 @@ class HandshakeError(NetworkError):
 class Owner(Protocol):
     """Whose links they are."""
 
+    def link_expected(self, link: Link) -> None:
+        """Take note of a link of a peer that TLS is still to be set up for."""
+
+    def link_failed(self, link: Link) -> None:
+        """Take note that nothing came of that."""
+
     def link_made(self, link: Link) -> None:
         """Take note of a new link, whose handshake is still to come."""
 
@@ -125,6 +131,7 @@ class Link(Connection):
 
     Attributes:
         user: Who is told what happens, once somebody has attached itself.
+        is_made: Whether there is a connection, on which TLS is set up where it is wanted.
         is_lost: Whether the event loop has forgotten the link.
         reason: Why it has come to its end, after :meth:`receive` has told that.
         is_server: Whether the peer has opened it.
@@ -135,7 +142,7 @@ class Link(Connection):
     def __init__(self, owner: Owner, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user: User | None = None
-        self.is_lost = False
+        self.is_made = self.is_lost = False
         self.reason = ""
         self._owner = owner
         self._is_ending = False
@@ -148,6 +155,7 @@ class Link(Connection):
         """Take in a new connection."""
         super().connection_made(transport)
         self._lane = cast("asyncio.Transport", transport)
+        self.is_made = True
         self._owner.link_made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -260,6 +268,24 @@ class ServerLink(Link, ServerConnection):
         super().__init__(owner, *args, **kwargs)
         self.host = ""
         self._came = 0
+        # asyncio accepts connections by a task each, which sets up TLS and ends with that.
+        self._securing = asyncio.current_task()
+        if self._securing is not None:
+            owner.link_expected(self)
+            self._securing.add_done_callback(self._note_secured)
+
+    def _note_secured(self, task: asyncio.Task[Any]) -> None:
+        """Take note that TLS is set up, or will not be."""
+        self._securing = None
+        if not self.is_made:
+            self._owner.link_failed(self)
+
+    def abort(self) -> None:
+        """End the connection without a word, even if it is not quite there yet."""
+        if self.is_made:
+            super().abort()
+        elif self._securing is not None:
+            self._securing.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes; in the handshake, not any number of them."""

@@ -918,6 +918,47 @@ async def test_a_shutdown_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
         another[1].close()
 
 
+# uvloop tells of no connection before TLS is set up.
+ON_ASYNCIO = pytest.mark.parametrize("loop", ["asyncio"], indirect=True)
+
+
+class Patient(TransportTuning):
+    """Has more patience than tests have."""
+
+    CSM_TIMEOUT = 3600
+
+
+@ON_ASYNCIO
+async def test_a_shutdown_does_not_wait_for_tls(secured: ssl.SSLContext) -> None:
+    async with served(None, _ssl_context=secured, transport_tuning=Patient()) as (server, _):
+        reader, writer = await asyncio.open_connection("::1", secure_port(server))
+        await until(lambda: bool(pool(server)._opening))
+        await server.shutdown()
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+
+@ON_ASYNCIO
+async def test_handshakes_of_tls_are_bounded(
+    secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ws, "MAX_OPENING", 2)
+    async with served(None, _ssl_context=secured) as (server, _):
+        pairs = []
+        for number in range(3):
+            pairs.append(await asyncio.open_connection("::1", secure_port(server)))
+            await until(lambda: len(pool(server)._opening) >= min(number + 1, 2))  # noqa: B023
+        with suppress(ConnectionError):
+            assert await pairs[0][0].read() == b""
+        # What fails by itself is forgotten.
+        pairs[1][1].write(b"GET / HTTP/1.1\r\n\r\n")
+        await until(lambda: len(pool(server)._opening) == 1)
+        for _, writer in pairs:
+            writer.close()
+        await until(lambda: not pool(server)._opening)
+
+
 async def test_connecting_ends_with_the_context() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):

@@ -55,7 +55,7 @@ class Manager:
 class FakeLink:
     """A link without a network."""
 
-    is_server = True
+    is_server = is_made = True
     host = "coap.example"
 
     def __init__(self, is_gone: bool = False) -> None:
