@@ -44,8 +44,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         util.socknumbers util.asyncio util.asyncio.recvmsg defaults
         transports transports.resolution transports.udpsocket transports.generic_udp
         transports.simple6 transports.simplesocketserver transports.udp6
-        transports.rfc8323common transports.tcp transports.tls
-        transports.wslink transports.ws
+        transports.rfc8323common transports.tcp transports.tls transports.wslink transports.ws
         """,
     ),
     ("4 hands: resources", "util.linkformat resource"),
