@@ -61,8 +61,9 @@ def get_default_clienttransports(
     """
     if use_env and (named := _named_in("AIOCOAP_CLIENT_TRANSPORT")):
         return named
+    datagrams = ["udp6"] if _udp6_works(loop) else ["simple6"]
     # What WebSockets lack is told whoever uses them.
-    return [*(["udp6"] if _udp6_works(loop) else ["simple6"]), "tcpclient", "tlsclient", "ws"]
+    return [*datagrams, "tcpclient", "tlsclient", "ws"]
 
 
 def get_default_servertransports(

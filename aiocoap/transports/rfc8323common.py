@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ..message import Message
     from ..numbers.constants import TransportTuning
 
-__all__ = ["AnyOrigin", "ConnectionPool", "Origin", "RFC8323Remote"]
+__all__ = ["AnyOrigin", "ConnectionPool", "Origin", "RFC8323Remote", "canonical_host"]
 
 MAX_CONNECTIONS = 16_384
 """Number of connections that a transport has at the same time."""
@@ -90,6 +90,17 @@ class AnyOrigin(Protocol):
 
 
 OriginT = TypeVar("OriginT", bound=AnyOrigin)
+
+
+def canonical_host(host: str) -> str:
+    """Return a host as connections to it are told apart from others.
+
+    >>> canonical_host("CoAP.example"), canonical_host("FE80::1%Eth0")
+    ('coap.example', 'fe80::1%Eth0')
+    """
+    # The name of a zone is the system's.
+    name, percent, zone = host.partition("%")
+    return name.lower() + percent + zone
 
 
 class RFC8323Remote(EndpointAddress):

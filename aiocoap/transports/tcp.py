@@ -34,7 +34,7 @@ from .resolution import (
     resolve_bind,
     split_destination,
 )
-from .rfc8323common import ConnectionPool, Origin, RFC8323Remote
+from .rfc8323common import ConnectionPool, Origin, RFC8323Remote, canonical_host
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -263,9 +263,7 @@ class _TCPPooling(ConnectionPool[Origin]):
         if destination.scheme != self.scheme:
             return None
         host, port = split_destination(destination.hostinfo, self.default_port)
-        # The name of a zone is the system's.
-        name, percent, zone = host.partition("%")
-        return Origin(name.lower() + percent + zone, port)
+        return Origin(canonical_host(host), port)
 
     def _hostinfo(self, host: str, port: int) -> str:
         """Return an authority as it stands in URIs of the scheme."""

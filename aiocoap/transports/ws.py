@@ -34,7 +34,7 @@ from ..address import EndpointAddress
 from ..sansio.framing import decode_unframed, encode_unframed
 from ..util import hostportjoin
 from .resolution import host_of_sockaddr, resolve, resolve_bind, split_destination
-from .rfc8323common import ConnectionPool, Origin, RFC8323Remote
+from .rfc8323common import ConnectionPool, Origin, RFC8323Remote, canonical_host
 from .tcp import ConnectError, listening_socket, prepare_socket
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class WSRemote(RFC8323Remote, EndpointAddress):
         remote_hostinfo: Authority that was connected to, if it was opened from here.
     """
 
-    __slots__ = ("_connection", "_held", "_scheme")
+    __slots__ = ("_connection", "_gate", "_held", "_scheme")
 
     def __init__(
         self,
@@ -148,8 +148,10 @@ class WSRemote(RFC8323Remote, EndpointAddress):
         self._begin(pool, None if remote_hostinfo is None else PoolKey(scheme, remote_hostinfo))
         self._local_hostinfo = local_hostinfo or _hostinfo_of(scheme, connection.local_address)
         self._remote_hostinfo = remote_hostinfo or _hostinfo_of(scheme, connection.remote_address)
-        # What the pool has been told of messages that are not complete.
+        # What the pool has been told of what has not been worked on.
         self._held = 0
+        # What is waited for as long as nothing is read.
+        self._gate: asyncio.Future[None] | None = None
         self._connection = connection
         connection.attach(self)
 
@@ -168,6 +170,10 @@ class WSRemote(RFC8323Remote, EndpointAddress):
                 # What comes after the end is read for the sake of the closing handshake.
                 if self.end is None:
                     self._receive(data)
+                if not (self.reads or self.end is not None or link.is_lost):
+                    self._gate = self._pool.loop.create_future()
+                    await self._gate
+                    self._gate = None
             self.lose(link.reason)
         except Exception as problem:
             # It is ours, and nobody above could tell of it.
@@ -203,14 +209,14 @@ class WSRemote(RFC8323Remote, EndpointAddress):
             self._note_held(False)
 
     def _note_held(self, is_progress: bool) -> None:
-        """Take note of how much there is of messages that are not complete."""
+        """Take note of how much there is that has not been worked on."""
         held = self._connection.held
         self.patience.received(self._pool.loop.time(), held > 0, is_progress)
         if held != self._held:
             self._account(held)
 
     def _account(self, held: int) -> None:
-        """Tell the pool how many bytes are kept of messages that are not complete."""
+        """Tell the pool how many bytes are kept of what has not been worked on."""
         is_bearable = self._pool.account(held - self._held)
         self._held = held
         if not is_bearable:
@@ -233,6 +239,15 @@ class WSRemote(RFC8323Remote, EndpointAddress):
             self.lose(reason)
             self._close(True)
 
+    def note_loss(self) -> None:
+        """Take note that the connection is gone: what came before is still taken in."""
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Take in messages again."""
+        if self._gate is not None and not self._gate.done():
+            self._gate.set_result(None)
+
     # What is the transport's part of a connection
 
     def _encode(self, message: Message) -> bytes:
@@ -246,8 +261,11 @@ class WSRemote(RFC8323Remote, EndpointAddress):
 
     def _read_on(self, is_wanted: bool) -> None:
         self._connection.read_on(is_wanted)
+        if is_wanted:
+            self._go_on()
 
     def _close(self, is_orderly: bool) -> None:
+        self._go_on()
         if self._connection.is_lost:
             return
         if is_orderly:
@@ -274,7 +292,8 @@ class WSPool(ConnectionPool[PoolKey]):
         super().__init__(tman, log, loop)
         self._credentials: CredentialsMap = tman.client_credentials
         self._servers: list[Server] = []
-        self._bound: dict[str, tuple[str, int]] = {}
+        # Host and port of each, in their order.
+        self._bound: list[tuple[str, int]] = []
         # What the event loop knows, and what of that is not ready yet.
         self._links: dict[Link, None] = {}
         self._opening: dict[Link, None] = {}
@@ -384,17 +403,17 @@ class WSPool(ConnectionPool[PoolKey]):
                     context=secured_by,
                 )
             )
-            self._bound[scheme] = (host_of_sockaddr(name), name[1])
+            self._bound.append((host_of_sockaddr(name), name[1]))
 
     @property
     def bound_address(self) -> tuple[str, int] | None:
-        """Host and port that can be connected to without TLS, if there is one."""
-        return self._bound.get("coap+ws")
+        """Host and port that can be connected to without TLS, if there are any."""
+        return self._bound[0] if self._bound else None
 
     @property
-    def bound_secure_address(self) -> tuple[str, int] | None:
-        """Host and port that can be connected to by TLS, if there is one."""
-        return self._bound.get("coaps+ws")
+    def secure_address(self) -> tuple[str, int] | None:
+        """Host and port that can be connected to by TLS, if there are any."""
+        return self._bound[1] if len(self._bound) > 1 else None
 
     @property
     def schemes(self) -> frozenset[str]:
@@ -403,6 +422,11 @@ class WSPool(ConnectionPool[PoolKey]):
 
     # Connections
 
+    @property
+    def schemes(self) -> frozenset[str]:
+        """URI schemes that requests by the connections have."""
+        return frozenset(_DEFAULT_PORTS)
+
     def _origin_of(self, destination: EndpointAddress) -> PoolKey | None:
         """Return the key of a URI's connections where its scheme is for here."""
         scheme = destination.scheme
@@ -410,7 +434,7 @@ class WSPool(ConnectionPool[PoolKey]):
         if default_port is None:
             return None
         host, port = split_destination(destination.hostinfo, default_port)
-        return PoolKey(scheme, _hostinfo(scheme, host.lower(), port))
+        return PoolKey(scheme, _hostinfo(scheme, canonical_host(host), port))
 
     def _default_port(self, origin: PoolKey) -> int:
         """Return the port of the scheme."""
@@ -501,7 +525,7 @@ class WSPool(ConnectionPool[PoolKey]):
             self.loop,
             self.log,
             scheme=scheme,
-            local_hostinfo=_hostinfo(scheme, host.lower(), port),
+            local_hostinfo=_hostinfo(scheme, canonical_host(host), port),
         )
         if self.add(remote):
             await remote.run()
@@ -510,25 +534,37 @@ class WSPool(ConnectionPool[PoolKey]):
 
     # What links tell
 
-    def link_made(self, link: Link) -> None:
-        """Take note of a new link; one too many makes the oldest go that is not ready yet."""
-        self._links[link] = None
-        if not link.is_server:
-            return
+    def link_expected(self, link: Link) -> None:
+        """Take note of a peer's link; one too many makes the oldest go that is not ready yet."""
         self._opening[link] = None
         if len(self._opening) > MAX_OPENING:
             oldest = next(iter(self._opening))
             del self._opening[oldest]
             oldest.abort()
 
+    def link_failed(self, link: Link) -> None:
+        """Take note that there will be no link."""
+        self._opening.pop(link, None)
+        if not self._has_links and self._all_gone is not None and not self._all_gone.done():
+            self._all_gone.set_result(None)
+
+    def link_made(self, link: Link) -> None:
+        """Take note of a new link."""
+        self._links[link] = None
+        if link.is_server and link not in self._opening:
+            self.link_expected(link)
+
     def link_lost(self, link: Link) -> None:
         """Take note that the event loop has forgotten a link."""
-        self._opening.pop(link, None)
         del self._links[link]
         if isinstance(link.user, WSRemote):
             self.forget_transport(link.user)
-        if not self._links and self._all_gone is not None and not self._all_gone.done():
-            self._all_gone.set_result(None)
+        self.link_failed(link)
+
+    @property
+    def _has_links(self) -> bool:
+        """Whether the event loop knows any link."""
+        return bool(self._links or self._opening)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run something until it is done."""
@@ -548,10 +584,10 @@ class WSPool(ConnectionPool[PoolKey]):
         for link in list(self._opening):
             link.abort()
         for is_last in (False, True):
-            if not self._links:
+            if not self._has_links:
                 break
             if is_last:
-                for link in list(self._links):
+                for link in {**self._links, **self._opening}:
                     link.abort()
             self._all_gone = self.loop.create_future()
             await asyncio.wait([self._all_gone], timeout=self.tuning.RELEASE_TIMEOUT)

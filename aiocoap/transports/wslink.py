@@ -68,8 +68,7 @@ _BACKLOG = 1024
 # Connections that may wait to be accepted; the system may have fewer.
 
 _NO_LIMIT = 1 << 40
-# The library reads on however many frames wait for us: we take them at once, and have the system
-# stop reading where it is to stop.
+# The library reads on however many frames wait for us: when it is to stop, it is told.
 
 _REASON_LENGTH = 200
 # Characters of what went wrong that are passed on: some of it comes from the peer.
@@ -86,6 +85,12 @@ class HandshakeError(NetworkError):
 
 class Owner(Protocol):
     """Whose links they are."""
+
+    def link_expected(self, link: Link) -> None:
+        """Take note of a link of a peer that TLS is still to be set up for."""
+
+    def link_failed(self, link: Link) -> None:
+        """Take note that nothing came of that."""
 
     def link_made(self, link: Link) -> None:
         """Take note of a new link, whose handshake is still to come."""
@@ -112,6 +117,9 @@ class User(Protocol):
     def note_end(self, reason: str, is_fault: bool) -> None:
         """There will be no other message, and none can be sent; the link is about to close."""
 
+    def note_loss(self) -> None:
+        """The link is closed."""
+
 
 class Link(Connection):
     """What both ends' connections have beyond the library's.
@@ -123,6 +131,7 @@ class Link(Connection):
 
     Attributes:
         user: Who is told what happens, once somebody has attached itself.
+        is_made: Whether there is a connection, on which TLS is set up where it is wanted.
         is_lost: Whether the event loop has forgotten the link.
         reason: Why it has come to its end, after :meth:`receive` has told that.
         is_server: Whether the peer has opened it.
@@ -133,7 +142,7 @@ class Link(Connection):
     def __init__(self, owner: Owner, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user: User | None = None
-        self.is_lost = False
+        self.is_made = self.is_lost = False
         self.reason = ""
         self._owner = owner
         self._is_ending = False
@@ -146,12 +155,15 @@ class Link(Connection):
         """Take in a new connection."""
         super().connection_made(transport)
         self._lane = cast("asyncio.Transport", transport)
+        self.is_made = True
         self._owner.link_made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that the connection is gone."""
         self.is_lost = True
         super().connection_lost(exc)
+        if self.user is not None:
+            self.user.note_loss()
         self._owner.link_lost(self)
 
     def data_received(self, data: bytes) -> None:
@@ -256,6 +268,24 @@ class ServerLink(Link, ServerConnection):
         super().__init__(owner, *args, **kwargs)
         self.host = ""
         self._came = 0
+        # asyncio accepts connections by a task each, which sets up TLS and ends with that.
+        self._securing = asyncio.current_task()
+        if self._securing is not None:
+            owner.link_expected(self)
+            self._securing.add_done_callback(self._note_secured)
+
+    def _note_secured(self, task: asyncio.Task[Any]) -> None:
+        """Take note that TLS is set up, or will not be."""
+        self._securing = None
+        if not self.is_made:
+            self._owner.link_failed(self)
+
+    def abort(self) -> None:
+        """End the connection without a word, even if it is not quite there yet."""
+        if self.is_made:
+            super().abort()
+        elif self._securing is not None:
+            self._securing.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes; in the handshake, not any number of them."""

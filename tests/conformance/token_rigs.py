@@ -29,6 +29,7 @@ from aiocoap.transports.simplesocketserver import MessageInterfaceSimpleServer
 from aiocoap.transports.tcp import TCPClient, TCPServer
 from aiocoap.transports.tls import TLSClient, TLSServer
 from aiocoap.transports.udp6 import MessageInterfaceUDP6
+from aiocoap.transports.ws import WSPool
 from aiocoap.util import hostportjoin
 from tests.certificates import Certificates
 from tests.conformance.rigs import LOG, PATIENCE, Rig
@@ -332,6 +333,45 @@ class Tls(TokenRig):
         )
 
 
+class Ws(TokenRig):
+    """Connections over WebSockets."""
+
+    scheme = "coap+ws"
+    is_connected = True
+
+    async def make_token_client(self, tokens: Tokens) -> TokenInterface:
+        return await WSPool.create_transport(
+            tokens,
+            LOG,
+            asyncio.get_running_loop(),
+            client_credentials=tokens.client_credentials,
+        )
+
+    async def make_token_server(self, tokens: Tokens) -> TokenInterface:
+        return await WSPool.create_transport(
+            tokens,
+            LOG,
+            asyncio.get_running_loop(),
+            client_credentials=tokens.client_credentials,
+            server_bind=(self.host, 0),
+            server_context=contexts()[0] if self.scheme == "coaps+ws" else None,
+        )
+
+
+class Wss(Ws):
+    """The same over TLS, at the second port that the server has."""
+
+    scheme = "coaps+ws"
+
+    @asynccontextmanager
+    async def answerer(self) -> AsyncIterator[tuple[Tokens, str]]:
+        async with super().answerer() as (tokens, _):
+            assert isinstance(tokens.interface, WSPool)
+            bound = tokens.interface.secure_address
+            assert bound is not None
+            yield tokens, f"{self.scheme}://{hostportjoin(self.host, bound[1])}"
+
+
 class FakeTokens(TokenRig):
     """No transport at all."""
 
@@ -356,5 +396,8 @@ TOKEN_RIGS: dict[str, tuple[type[TokenRig], str]] = {
     "tcp on 127.0.0.1": (Tcp, "127.0.0.1"),
     "tls on ::1": (Tls, "::1"),
     "tls on 127.0.0.1": (Tls, "127.0.0.1"),
+    "ws on ::1": (Ws, "::1"),
+    "ws on 127.0.0.1": (Ws, "127.0.0.1"),
+    "wss on ::1": (Wss, "::1"),
     "fake": (FakeTokens, "127.0.0.1"),
 }

@@ -83,7 +83,7 @@ async def serving(made: Certificates) -> AsyncIterator[tuple[Changing, dict[str,
             if below.bound_address is not None:
                 for scheme in sorted(below.schemes):
                     secure = scheme == "coaps+ws"
-                    host, port = below.bound_secure_address if secure else below.bound_address
+                    host, port = below.secure_address if secure else below.bound_address
                     found[scheme] = f"{scheme}://{hostportjoin(host, port)}/it"
         yield changing, found
 

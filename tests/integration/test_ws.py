@@ -37,6 +37,7 @@ from aiocoap.optiontypes import OpaqueOption
 from aiocoap.resource import ObservableResource, Resource, Site
 from aiocoap.sansio.framing import decode_unframed, encode_unframed
 from aiocoap.transports import rfc8323common, ws, wslink
+from tests.certificates import Certificates, Made
 from tests.integration.conftest import policy
 from tests.integration.web import (
     GREETING,
@@ -46,6 +47,7 @@ from tests.integration.web import (
     code_of_end,
     connections,
     handshake,
+    masked,
     plain_socket,
     pool,
     raw_client,
@@ -457,7 +459,7 @@ async def test_who_does_not_read_is_not_read_either(what: str) -> None:
             data = encode_unframed(Message(code=PING, token=token * 4))
         else:
             return bytes((0x89, 0x80 + 125)) + bytes(4) + bytes(125)
-        return bytes((0x82, 0x80 + len(data))) + bytes(4) + data
+        return masked(data)
 
     async with served(root) as (server, port):
         sock = plain_socket(port)
@@ -465,8 +467,7 @@ async def test_who_does_not_read_is_not_read_either(what: str) -> None:
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(sock, "\r\n".join([*handshake(port), "", ""]).encode())
         await until(lambda: bool(connections(server)))
-        greeting = bytes((0x82, 0x80 + len(GREETING))) + bytes(4) + GREETING
-        await loop.sock_sendall(sock, greeting)
+        await loop.sock_sendall(sock, masked(GREETING))
         flood = b"".join(map(frame, range(1000)))
 
         async def send_on() -> None:
@@ -518,17 +519,39 @@ async def test_a_busy_server_reads_on_when_it_has_answered(
     here.gate = asyncio.Event()
     async with served(root) as (server, port), raw_client(port) as raw:
         await raw.send(GREETING)
-        for number in range(2):
-            await raw.send(
-                encode_unframed(Message(code=GET, token=b"%d" % number, uri_path=["here"]))
-            )
+        requests = [Message(code=GET, token=b"%d" % n, uri_path=["here"]) for n in range(6)]
+        # All at once, so that the server has them all before it can stop to read.
+        raw.transport.write(b"".join(masked(encode_unframed(request)) for request in requests))
         await until(lambda: len(here.remotes) == 2)
         (connection,) = connections(server)
         assert not connection._connection._lane.is_reading()
+        assert connection.room_for_work == 0
+        assert pool(server)._kept > 0
+        # It is not the client's fault.
+        connection.judge(connection._pool.loop.time() + connection._pool.tuning.MESSAGE_TIMEOUT)
+        assert connection.end is None
         here.gate.set()
-        for _ in range(2):
-            assert (await received(raw)).code == CONTENT
+        tokens = [(await received(raw)).token for _ in requests]
+        assert tokens == [request.token for request in requests]
         assert connection._connection._lane.is_reading()
+        assert pool(server)._kept == 0
+
+
+async def test_a_busy_connection_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rfc8323common, "MAX_IN_WORK", 1)
+    root, here = site()
+    here.gate = asyncio.Event()
+    async with served(root) as (server, port), raw_client(port) as raw:
+        await raw.send(GREETING)
+        raw.transport.write(masked(GET_HERE) * 5)
+        await until(lambda: bool(here.remotes))
+        (connection,) = connections(server)
+        # It is not read, so that only who writes to it finds out.
+        raw.transport.abort()
+        connection._connection.abort()
+        await until(lambda: not pool(server)._links)
+        await until(lambda: connection.end is not None)
+        assert pool(server)._kept == 0
 
 
 async def test_compression_and_pings_are_not_asked_for() -> None:
@@ -735,55 +758,69 @@ async def test_too_many_connections_of_a_client(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate for ::1 and localhost, and its key."""
-    from tests.integration.certificate import write
-
-    return write(tmp_path / "own.pem")
+def certificates(tmp_path: Path) -> Certificates:
+    """An authority, and what it has signed."""
+    return Certificates(tmp_path)
 
 
-async def test_tls(certificate: Path) -> None:
-    root, here = site()
+@pytest.fixture
+def secured(certificates: Certificates) -> ssl.SSLContext:
+    """What a server for ::1, 127.0.0.1 and localhost secures connections by."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    async with served(root, _ssl_context=context) as (server, plain), client() as requester:
-        _, secure = (s.sockets[0].getsockname()[1] for s in pool(server)._servers)
+    context.load_cert_chain(certificates.server.file, certificates.server.key_file)
+    return context
+
+
+def trust(context: Context, uris: str, authority: Made) -> None:
+    """Have a client trust an authority."""
+    context.client_credentials.load_from_dict({uris: {"tlscert": {"certfile": authority.file}}})
+
+
+def secure_port(context: Context) -> int:
+    """Return the port by TLS of a server."""
+    address = pool(context).secure_address
+    assert address is not None
+    return address[1]
+
+
+async def test_tls(certificates: Certificates, secured: ssl.SSLContext) -> None:
+    root, here = site()
+    async with served(root, _ssl_context=secured) as (server, plain), client() as requester:
+        secure = secure_port(server)
         assert secure != plain
         uri = f"coaps+ws://[::1]:{secure}"
-        with pytest.raises(error.NetworkError, match=r"not to be trusted: self.signed"):
+        with pytest.raises(error.NetworkError, match="not to be trusted: unable to get local"):
             await requester.request(Message(code=GET, uri=f"{uri}/here")).response
-        requester.client_credentials.load_from_dict(
-            {f"{uri}/*": {"tlscert": {"certfile": str(certificate)}}}
-        )
+        trust(requester, f"{uri}/*", certificates.authority)
         answer = await requester.request(Message(code=GET, uri=f"{uri}/here")).response
         assert answer.payload.decode() == f"{uri}/here"
         assert here.remotes[0].scheme == "coaps+ws"
-        # The same port by the other scheme is another origin, and does not work.
-        with pytest.raises(error.NetworkError):
-            await requester.request(
-                Message(code=GET, uri=f"coap+ws://[::1]:{secure}/here")
-            ).response
-        with pytest.raises(error.NetworkError, match="over WebSockets"):
-            await requester.request(
-                Message(code=GET, uri=f"coaps+ws://[::1]:{plain}/here")
-            ).response
+        # By the other scheme it is another origin, and does not work.
+        for wrong in (f"coap+ws://[::1]:{secure}/", f"coaps+ws://[::1]:{plain}/"):
+            with pytest.raises(error.NetworkError, match="over WebSockets"):
+                await requester.request(Message(code=GET, uri=wrong)).response
 
 
-async def test_a_certificate_of_somebody_else(certificate: Path) -> None:
+async def test_a_certificate_of_somebody_else(certificates: Certificates) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    server = await Context.create_server_context(
-        None, ("127.0.0.1", 0), transports=["ws"], _ssl_context=context
-    )
-    async with server, client() as requester:
-        port = pool(server)._servers[1].sockets[0].getsockname()[1]
-        requester.client_credentials.load_from_dict(
-            {"coaps+ws://*": {"tlscert": {"certfile": str(certificate)}}}
-        )
+    another = certificates.signed("another", "coap.example")
+    context.load_cert_chain(another.file, another.key_file)
+    async with served(None, _ssl_context=context) as (server, _), client() as requester:
+        trust(requester, "coaps+ws://*", certificates.authority)
+        uri = f"coaps+ws://[::1]:{secure_port(server)}"
         with pytest.raises(error.NetworkError, match="not to be trusted: IP address mismatch"):
-            await requester.request(Message(code=GET, uri=f"coaps+ws://127.0.0.1:{port}/")).response
-        uri = f"coaps+ws://localhost:{port}"
-        assert await requester.ping(uri) < PATIENCE
+            await requester.request(Message(code=GET, uri=uri)).response
+
+
+async def test_a_certificate_is_for_a_name(
+    certificates: Certificates, secured: ssl.SSLContext
+) -> None:
+    context = await Context.create_server_context(
+        None, ("127.0.0.1", 0), transports=["ws"], _ssl_context=secured
+    )
+    async with context, client() as requester:
+        trust(requester, "coaps+ws://localhost*", certificates.authority)
+        assert await requester.ping(f"coaps+ws://LOCALHOST:{secure_port(context)}") < PATIENCE
 
 
 # Ports, processes, ends
@@ -796,26 +833,22 @@ def free_port() -> int:
 
 
 async def test_servers_have_ports_of_their_own(
-    certificate: Path, monkeypatch: pytest.MonkeyPatch
+    secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
     assert ws.SERVER_PORT == 8683
     monkeypatch.setattr(ws, "SERVER_PORT", free_port())
     server = await Context.create_server_context(
-        None, ("::1", None), transports=["ws"], _ssl_context=context
+        None, ("::1", None), transports=["ws"], _ssl_context=secured
     )
     async with server:
         assert server.bound_addresses == [("::1", ws.SERVER_PORT)]
-        ports = [s.sockets[0].getsockname()[1] for s in pool(server)._servers]
-        assert ports == [ws.SERVER_PORT, ws.SERVER_PORT + 1]
+        assert pool(server).secure_address == ("::1", ws.SERVER_PORT + 1)
 
 
-async def test_a_port_that_there_is_not(certificate: Path) -> None:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+async def test_a_port_that_there_is_not(secured: ssl.SSLContext) -> None:
     with pytest.raises(ValueError, match="65536"):
         await Context.create_server_context(
-            None, ("::1", 62535), transports=["ws"], _ssl_context=context
+            None, ("::1", 62535), transports=["ws"], _ssl_context=secured
         )
 
 
@@ -883,6 +916,47 @@ async def test_a_shutdown_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
             await reader.read()
         writer.close()
         another[1].close()
+
+
+# uvloop tells of no connection before TLS is set up.
+ON_ASYNCIO = pytest.mark.parametrize("loop", ["asyncio"], indirect=True)
+
+
+class Patient(TransportTuning):
+    """Has more patience than tests have."""
+
+    CSM_TIMEOUT = 3600
+
+
+@ON_ASYNCIO
+async def test_a_shutdown_does_not_wait_for_tls(secured: ssl.SSLContext) -> None:
+    async with served(None, _ssl_context=secured, transport_tuning=Patient()) as (server, _):
+        reader, writer = await asyncio.open_connection("::1", secure_port(server))
+        await until(lambda: bool(pool(server)._opening))
+        await server.shutdown()
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+
+@ON_ASYNCIO
+async def test_handshakes_of_tls_are_bounded(
+    secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ws, "MAX_OPENING", 2)
+    async with served(None, _ssl_context=secured) as (server, _):
+        pairs = []
+        for number in range(3):
+            pairs.append(await asyncio.open_connection("::1", secure_port(server)))
+            await until(lambda: len(pool(server)._opening) >= min(number + 1, 2))  # noqa: B023
+        with suppress(ConnectionError):
+            assert await pairs[0][0].read() == b""
+        # What fails by itself is forgotten.
+        pairs[1][1].write(b"GET / HTTP/1.1\r\n\r\n")
+        await until(lambda: len(pool(server)._opening) == 1)
+        for _, writer in pairs:
+            writer.close()
+        await until(lambda: not pool(server)._opening)
 
 
 async def test_connecting_ends_with_the_context() -> None:

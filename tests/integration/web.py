@@ -133,6 +133,12 @@ async def aborted(connection: ClientConnection | ServerConnection) -> str:
     return message.payload.decode()
 
 
+def masked(data: bytes) -> bytes:
+    """Return the frame of a client's small message, masked by zeros."""
+    assert len(data) < 126
+    return bytes((0x82, 0x80 + len(data))) + bytes(4) + data
+
+
 def plain_socket(port: int) -> socket.socket:
     """Return a connected socket."""
     sock = socket.create_connection(("::1", port))

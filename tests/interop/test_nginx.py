@@ -102,6 +102,13 @@ def test_the_command_directly(server: int) -> None:
     assert f"coap+ws://[::1]:{server}/echo".encode() in result.out
 
 
+def test_the_command_without_the_library(tmp_path: Path) -> None:
+    (tmp_path / "websockets.py").write_text("raise ImportError('not installed')\n")
+    result = run("coap+ws://localhost/", PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert result.code != 0
+    assert 'pip install "aiocoap[ws]"' in result.err
+
+
 def test_the_command_by_the_web_server(nginx: str) -> None:
     result = run(f"coap+ws://{nginx}/echo")
     assert (result.code, result.err) == (0, ""), result

@@ -499,7 +499,7 @@ def test_signals_are_a_success(root: Path, number: int) -> None:
         (["--register"], 2, "--register"),
         (["--credentials", "/no/such/file"], 2, "/no/such/file"),
         (["--tls-server-certificate", "x"], 2, "TLS"),
-        (["--tls-server-key", "x"], 2, "TLS"),
+        (["--tls-server-key", "x"], 2, "--tls-server-certificate"),
         (["--etag-length", "9"], 2, "'9'"),
         (["--max-upload", "much"], 2, "'much'"),
         (["--bind", "::1"], 2, "--help-bind"),

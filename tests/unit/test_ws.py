@@ -55,7 +55,7 @@ class Manager:
 class FakeLink:
     """A link without a network."""
 
-    is_server = True
+    is_server = is_made = True
     host = "coap.example"
 
     def __init__(self, is_gone: bool = False) -> None:
@@ -306,6 +306,38 @@ async def test_who_does_not_read_is_not_waited_for() -> None:
     # It can not be helped any more.
     bench.remote.note_flow()
     assert bench.link.calls == ["do not read", "abort"]
+
+
+async def test_a_busy_peer_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rfc8323common, "MAX_IN_WORK", 1)
+    bench = Bench()
+    requests = [encode_unframed(Message(code=GET, token=b"%d" % n)) for n in range(3)]
+    for one in (GREETING, *requests, None):
+        bench.link.coming.put_nowait(one)
+    task = asyncio.create_task(bench.remote.run())
+    for number in range(3):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(bench.manager.requests) == number + 1
+        response = bench.manager.requests[-1].copy(code=CONTENT)
+        response.remote = bench.remote
+        bench.pool.send_message(response, None)
+    await task
+    assert "it is over" in str(bench.remote.end)
+
+
+async def test_what_is_left_of_a_lost_connection_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rfc8323common, "MAX_IN_WORK", 1)
+    bench = Bench()
+    for one in (GREETING, *[encode_unframed(Message(code=GET, token=b"%d" % n)) for n in range(3)]):
+        bench.link.coming.put_nowait(one)
+    task = asyncio.create_task(bench.remote.run())
+    await asyncio.sleep(0)
+    bench.link.is_lost = True
+    bench.remote.note_loss()
+    bench.link.coming.put_nowait(None)
+    await task
+    assert len(bench.manager.requests) == 3
 
 
 async def test_an_orderly_end_of_one_who_does_not_read() -> None:
