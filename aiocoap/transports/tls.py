@@ -470,9 +470,11 @@ class TLSClient(_TLSMixIn, TCPClient):
         # Neither zones nor the dot of the root are part of names in certificates.
         name = origin.host.partition("%")[0].removesuffix(".")
         try:
-            name.encode("idna")
-        except UnicodeError as problem:
-            raise ResolutionError(f"{origin.host!r} is no host name: {problem}") from None
+            is_name = bool(name.encode("idna"))
+        except UnicodeError:
+            is_name = False
+        if not is_name:
+            raise ResolutionError(f"{origin.host!r} is no host name")
         return partial(
             TlsConnection,
             self,

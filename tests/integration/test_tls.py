@@ -20,7 +20,7 @@ import pytest
 
 from aiocoap import Context, Message, resource
 from aiocoap.credentials import CredentialsMap, CredentialsMissingError
-from aiocoap.error import NetworkError
+from aiocoap.error import Error, NetworkError
 from aiocoap.numbers.codes import GET, PUT
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.transports import rfc8323common, tls
@@ -274,6 +274,33 @@ async def test_servers_that_do_not_say_that_they_speak_coap(made: Certificates) 
         text, help = await failing(client, f"coaps+tcp://localhost:{port}/who")
         assert text.startswith(f"localhost:{port} speaks TLS, but does not say")
         assert "5684" in help
+
+
+@pytest.fixture
+def deaf() -> Iterator[int]:
+    """A port where connections are made, but nobody says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+async def test_servers_that_say_nothing(made: Certificates, deaf: int) -> None:
+    async with asking(trusting(made), transport_tuning=Hasty) as client:
+        text, help = await failing(client, f"coaps+tcp://localhost:{deaf}/who")
+        assert text == (
+            f"can not connect to localhost:{deaf} over TLS: "
+            f"it does not finish the handshake in time"
+        )
+        assert "coap+tcp" in help
+
+
+async def test_shutting_down_while_connecting(made: Certificates, deaf: int) -> None:
+    async with asking(trusting(made)) as client:
+        asked = asyncio.ensure_future(ask(client, GET, f"coaps+tcp://localhost:{deaf}/who"))
+        pool: Any = client.request_interfaces[0].token_interface  # type: ignore[attr-defined]
+        await until(lambda: bool(pool._alive))
+    with pytest.raises(Error):
+        await asked
+    assert not pool._alive
 
 
 async def test_nobody_there(made: Certificates) -> None:

@@ -766,9 +766,10 @@ def test_what_clients_connect_with(manager: FakeManager, made: Certificates) -> 
         assert is_own is (origin.host == "h.example")
 
 
-def test_hosts_that_no_certificate_can_be_for(client: TLSClient) -> None:
+@pytest.mark.parametrize("host", ["a..b", ".a", ".", "%lo", "x" * 64])
+def test_hosts_that_no_certificate_can_be_for(client: TLSClient, host: str) -> None:
     with pytest.raises(ResolutionError, match="is no host name"):
-        client._connection_factory(Origin("a..b", 5684))
+        client._connection_factory(Origin(host, 5684))
 
 
 # What is said
