@@ -33,6 +33,7 @@ from .resolution import (
     host_of_sockaddr,
     resolve,
     resolve_bind,
+    split_destination,
 )
 from .rfc8323common import ConnectionPool, Origin, RFC8323Remote
 
@@ -44,7 +45,14 @@ if TYPE_CHECKING:
     from ..interfaces import TokenManager
     from ..message import Message
 
-__all__ = ["ConnectError", "TCPClient", "TCPServer", "TcpConnection"]
+__all__ = [
+    "ConnectError",
+    "TCPClient",
+    "TCPServer",
+    "TcpConnection",
+    "listening_socket",
+    "prepare_socket",
+]
 
 _LARGE = 65_536
 # Bytes that are sent without waiting for more.
@@ -112,7 +120,7 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             self.end = NetworkError("the connection was closed at once")
             self._transport.abort()
             return False
-        _prepare_socket(transport.get_extra_info("socket"))
+        prepare_socket(transport.get_extra_info("socket"))
         self._local_hostinfo = pool._hostinfo(host_of_sockaddr(local), local[1])
         if self.origin is None:
             self._remote_hostinfo = pool._hostinfo(host_of_sockaddr(remote), remote[1])
@@ -229,7 +237,7 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             self.abort("there are too many unfinished messages")
 
 
-def _prepare_socket(sock: Any) -> None:
+def prepare_socket(sock: Any) -> None:
     """Have small messages sent at once, and peers found that have gone without a word."""
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
@@ -244,7 +252,7 @@ def _prepare_socket(sock: Any) -> None:
         pass
 
 
-class _TCPPooling(ConnectionPool):
+class _TCPPooling(ConnectionPool[Origin]):
     """What clients and servers over TCP have in common."""
 
     scheme: ClassVar[str] = "coap+tcp"
@@ -255,6 +263,15 @@ class _TCPPooling(ConnectionPool):
         # What the event loop still knows, even if nothing goes over it any more.
         self._alive: set[RFC8323Remote] = set()
         self._all_gone: asyncio.Future[None] | None = None
+
+    def _origin_of(self, destination: EndpointAddress) -> Origin | None:
+        """Return host and port where the scheme is that of the transport."""
+        if destination.scheme != self.scheme:
+            return None
+        host, port = split_destination(destination.hostinfo, self.default_port)
+        # The name of a zone is the system's.
+        name, percent, zone = host.partition("%")
+        return Origin(name.lower() + percent + zone, port)
 
     def _hostinfo(self, host: str, port: int) -> str:
         """Return an authority as it stands in URIs of the scheme."""
@@ -324,7 +341,9 @@ class TCPClient(_TCPPooling):
                     make, endpoint.text, endpoint.port
                 )
             except OSError as exc:
-                problem = problem or exc
+                # That nobody listens at one address says less than what happened at another.
+                if problem is None or isinstance(problem, ConnectionRefusedError):
+                    problem = exc
             else:
                 return connection
         assert problem is not None  # resolving gives one address at least
@@ -387,11 +406,11 @@ class TCPServer(_TCPPooling):
         self = cls(tman, log, loop)
         # With port 0, the system would choose ports that others share already.
         reuse_port = bool(port) and defaults.has_reuse_port()
-        sock = _listening(endpoints, port, reuse_port)
+        sock = listening_socket(endpoints, port, reuse_port)
         try:
             name = sock.getsockname()
             self._secure_by(_server_context)
-            self._server = await loop.create_server(self._accept, sock=sock, backlog=_BACKLOG)
+            self._server = await loop.create_server(self._accept, sock=sock, backlog=BACKLOG)
         except BaseException:
             sock.close()
             raise
@@ -425,11 +444,13 @@ class TCPServer(_TCPPooling):
             server.close()
 
 
-_BACKLOG = 1024
-# Connections that may wait to be accepted; the system may have fewer.
+BACKLOG = 1024
+"""Connections that may wait to be accepted; the system may have fewer."""
 
 
-def _listening(endpoints: list[Endpoint] | None, port: int, reuse_port: bool) -> socket.socket:
+def listening_socket(
+    endpoints: list[Endpoint] | None, port: int, reuse_port: bool
+) -> socket.socket:
     """Return a socket that listens at the first address that can be had.
 
     Args:
