@@ -23,6 +23,16 @@ label (where a server knows its clients by it, or where several patterns share a
 
 A ``*`` stands for any characters.  Of several patterns that match, one without a ``*`` counts most,
 then the one with the most other characters.
+
+What a client shows of itself by TLS stands beside what it trusts servers by; without a
+``certfile``, it trusts those that the system does::
+
+    {"coaps+tcp://h.example/*": {"tlscert": {"certfile": "ca.pem",
+                                             "client-certificate": "me.pem",
+                                             "client-key": "me-key.pem"}}}
+
+Among a server's credentials, the ``certfile`` of a ``tlscert`` has the authorities whose clients it
+trusts, and a ``dtls`` entry is a client that it knows.
 """
 
 from __future__ import annotations
@@ -40,7 +50,7 @@ from ._credentialdata import (
     to_identity,
     to_psk,
 )
-from ._faults import IncompleteUrlError, MalformedUrlError
+from ._faults import HelpfulError, IncompleteUrlError, MalformedUrlError
 from .message import Message
 from .requesturi import compose, decompose
 
@@ -68,8 +78,12 @@ _COSE_KID = 4
 _COSE_KID_CONTEXT = 10
 
 
-class CredentialsMissingError(RuntimeError):
+class CredentialsMissingError(HelpfulError, RuntimeError):
     """There are no credentials for a message, or none that the transport can use."""
+
+    def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
+        """Suggest to look at the credentials."""
+        return "Look at what the credentials have for that URI, and at the files that they name."
 
 
 class CredentialReference:
@@ -183,26 +197,66 @@ class DTLS:
 
 
 class TLSCert:
-    """A certificate that a client trusts servers by (unstable).
+    """A certificate that a client trusts servers by, and what it shows of itself (unstable).
 
     It applies to whole servers: patterns are of the form ``coaps+tcp://HOST/*`` or
-    ``coaps+tcp://*``.
+    ``coaps+tcp://*``.  Among a server's credentials, it is what clients are trusted by.
 
     Args:
-        certfile: A file of one or more certificates, in PEM form.
+        certfile: A file of one or more certificates, in PEM form; None for those that the system
+            trusts.
+        client_certificate: A file with a client's own certificate, followed by those between it
+            and its authority, in PEM form.
+        client_key: A file with the private key, not encrypted; None if it is in the same file.
     """
 
-    __slots__ = ("certfile",)
+    __slots__ = ("certfile", "client_certificate", "client_key")
 
-    def __init__(self, certfile: str) -> None:
+    def __init__(
+        self,
+        certfile: str | None,
+        client_certificate: str | None = None,
+        client_key: str | None = None,
+    ) -> None:
         self.certfile = certfile
+        self.client_certificate = client_certificate
+        self.client_key = client_key
 
     def as_ssl_params(self) -> dict[str, Any]:
         """Return keyword arguments for :func:`ssl.create_default_context`."""
-        return {"cafile": self.certfile}
+        return {} if self.certfile is None else {"cafile": self.certfile}
+
+    def ssl_client_context(self) -> SSLContext:
+        """Return what a client connects with.
+
+        Raises:
+            CredentialsMissingError: A file can not be used (any more).
+        """
+        import ssl
+
+        try:
+            context = ssl.create_default_context(**self.as_ssl_params())
+        except OSError as problem:  # which SSLError is, too
+            raise CredentialsMissingError(
+                f"certificates in {self.certfile!r}: {problem.strerror}"
+            ) from None
+        if self.client_certificate is not None:
+            names = repr(self.client_certificate)
+            if self.client_key is not None:
+                names += f" and {self.client_key!r}"
+            try:
+                # Nobody is there to be asked for a password.
+                context.load_cert_chain(self.client_certificate, self.client_key, password="")
+            except OSError as problem:
+                why = getattr(problem, "reason", None) or problem.strerror or "can not be used"
+                raise CredentialsMissingError(
+                    f"certificate and key in {names}: {why.replace('_', ' ').lower()}"
+                ) from None
+        return context
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.certfile!r}>"
+        names = [self.certfile, self.client_certificate]
+        return f"<{type(self).__name__} {' '.join(repr(name) for name in names if name)}>"
 
 
 class OscoreEntry:
@@ -296,23 +350,39 @@ def construct_oscore(contextfile: str) -> OscoreEntry:
     return OscoreEntry(contextfile, sender_id, recipient_id, id_context)
 
 
-def _tlscert(certfile: str) -> TLSCert:
-    """Return an entry for a file of certificates.
+def _tlscert(
+    certfile: str | None = None,
+    client_certificate: str | None = None,
+    client_key: str | None = None,
+) -> TLSCert:
+    """Return an entry for files of certificates.
 
     Raises:
-        CredentialsLoadError: There is no certificate in it.
+        CredentialsLoadError: There is none, or no certificate in one.
     """
-    if b"-----BEGIN CERTIFICATE-----" not in read_file(certfile):
-        raise CredentialsLoadError(f"{certfile!r} has no certificate in PEM form")
-    return TLSCert(certfile)
+    if certfile is None and client_certificate is None:
+        raise CredentialsLoadError("lacks certfile")
+    if client_key is not None and client_certificate is None:
+        raise CredentialsLoadError("lacks client-certificate")
+    for name in (certfile, client_certificate):
+        if name is not None and b"-----BEGIN CERTIFICATE-----" not in read_file(name):
+            raise CredentialsLoadError(f"{name!r} has no certificate in PEM form")
+    if client_key is not None and b"PRIVATE KEY-----" not in read_file(client_key):
+        raise CredentialsLoadError(f"{client_key!r} has no private key in PEM form")
+    return TLSCert(certfile, client_certificate, client_key)
 
 
 # Kinds of entries: what makes one, and what reads each of its members.
 _KINDS: dict[str, tuple[Callable[..., Any], dict[str, Callable[[object], Any]]]] = {
     "dtls": (DTLS, {"psk": to_psk, "client-identity": to_identity}),
-    "tlscert": (_tlscert, {"certfile": to_filename}),
+    "tlscert": (
+        _tlscert,
+        {"certfile": to_filename, "client-certificate": to_filename, "client-key": to_filename},
+    ),
     "oscore": (construct_oscore, {"contextfile": to_filename}),
 }
+# Those that do not need all of their members, and see for themselves what they do need.
+_FLEXIBLE = frozenset((_tlscert,))
 _LISTS: dict[str, type[_Listish]] = {"any-of": AnyOf, "all-of": AllOf}
 
 
@@ -398,17 +468,13 @@ class CredentialsMap(dict[str, Any]):
                 raise CredentialsLoadError(f"[{index}]: {problem}") from None
         return entries
 
-    def _matching(self, uri: str) -> Iterator[Any]:
-        """Yield the entries for a URI, the most specific one first, references resolved."""
+    def _keys_matching(self, uri: str) -> list[str]:
+        """Return the patterns that match a URI, the most specific one first."""
         matching = [
-            (_specificity(key), key)
-            for key in self
-            if not key.startswith(":") and _matches(_normalized(key), uri)
+            key for key in self if not key.startswith(":") and _matches(_normalized(key), uri)
         ]
-        matching.sort(key=lambda pair: pair[0], reverse=True)
-        for _, key in matching:
-            entry = self[key]
-            yield entry.resolve() if isinstance(entry, CredentialReference) else entry
+        matching.sort(key=_specificity, reverse=True)
+        return matching
 
     def credentials_from_request(self, msg: Message) -> Any:
         """Return the entry whose pattern matches a request's URI most specifically.
@@ -426,8 +492,9 @@ class CredentialsMap(dict[str, Any]):
         if not self:
             raise CredentialsMissingError("there are no credentials")
         uri = msg.get_request_uri(local_is_server=False)
-        for entry in self._matching(uri):
-            return entry
+        for key in self._keys_matching(uri):
+            entry = self[key]
+            return entry.resolve() if isinstance(entry, CredentialReference) else entry
         raise CredentialsMissingError(f"there are no credentials for {uri}")
 
     def ssl_client_context(self, scheme: str, hostinfo: str) -> SSLContext:
@@ -438,26 +505,56 @@ class CredentialsMap(dict[str, Any]):
             hostinfo: The server as ``host[:port]``.
 
         Returns:
-            A context that trusts the certificates of the most specific entry; where there is
-            none, those that the system trusts.
+            A context that trusts the certificates of the most specific entry, or shares its key
+            (if the entry is one for the scheme: keys under ``*`` are those of DTLS alone); where
+            there is none, it trusts the certificates that the system trusts.
 
         Raises:
-            CredentialsMissingError: The certificates can not be read (any more).
+            CredentialsMissingError: The certificates can not be used (any more), or a key is to
+                be used, and this Python can not do that.
         """
         import ssl
 
-        # The whole of a scheme may be written without the star, too.
-        whole_scheme = self.get(f"{scheme}://")
-        for entry in (*self._matching(_normalized(f"{scheme}://{hostinfo}/")), whole_scheme):
-            cert = next((e for e in _flat(entry) if isinstance(e, TLSCert)), None)
-            if cert is not None:
-                try:
-                    return ssl.create_default_context(**cert.as_ssl_params())
-                except OSError as problem:  # which SSLError is, too
-                    raise CredentialsMissingError(
-                        f"certificates in {cert.certfile!r}: {problem.strerror}"
-                    ) from None
+        root = _normalized(f"{scheme}://{hostinfo}/")
+        for key in (*self._keys_matching(root), f"{scheme}://"):
+            # The whole of a scheme may be written without the star, too.
+            for entry in _flat(self.get(key)):
+                if isinstance(entry, TLSCert):
+                    return entry.ssl_client_context()
+                if isinstance(entry, DTLS) and key.startswith(f"{scheme}:"):
+                    return _psk_client_context(entry)
         return ssl.create_default_context()
+
+    def client_authorities(self) -> list[str]:
+        """Return the files of certificates that a server trusts its clients by."""
+        found: dict[str, None] = {}
+        for entry in self.values():
+            for single in _flat(entry):
+                if isinstance(single, TLSCert) and single.certfile is not None:
+                    found[single.certfile] = None
+        return list(found)
+
+    def find_dtls_psk(self, identity: bytes) -> tuple[str, bytes]:
+        """Return whom a server knows by an identity.
+
+        Args:
+            identity: What a client says that it is.
+
+        Returns:
+            The key in this map of the first entry that has the identity, and the pre-shared key.
+
+        Raises:
+            KeyError: Nobody has it.
+        """
+        for key, entry in self.items():
+            for single in _flat(entry):
+                if isinstance(single, DTLS) and single.client_identity == identity:
+                    return key, single.psk
+        raise KeyError("nobody is known by the identity")
+
+    def has_dtls_psk(self) -> bool:
+        """Whether any client is known by a pre-shared key."""
+        return any(isinstance(e, DTLS) for entry in self.values() for e in _flat(entry))
 
     def find_oscore(self, unprotected: Mapping[int, Any]) -> Any:
         """Return the security context that an incoming message is protected by.
@@ -514,7 +611,7 @@ def _object(
         except CredentialsLoadError as problem:
             raise CredentialsLoadError(f"{name}: {problem}") from None
     missing = [name for name in members if name not in content]
-    if missing:
+    if missing and make not in _FLEXIBLE:
         raise CredentialsLoadError(f"lacks {', '.join(missing)}")
     return make(**arguments)
 
@@ -560,6 +657,41 @@ def _dtls_psk(entry: Any) -> tuple[bytes, bytes]:
         if isinstance(single, DTLS):
             return single.as_dtls_psk()
     raise CredentialsMissingError(f"{entry!r} has no key for DTLS")
+
+
+def _psk_client_context(entry: DTLS) -> SSLContext:
+    """Return what a client connects with that shares a key with the server.
+
+    Raises:
+        CredentialsMissingError: This Python can not do that, or not with that identity.
+
+    RFC 4279, RFC 7925 section 4.2.
+    """
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    set_callback = getattr(context, "set_psk_client_callback", None)
+    if set_callback is None:
+        raise CredentialsMissingError(
+            "pre-shared keys can be used for TLS from Python 3.13 on, and this is an older one"
+        )
+    identity, psk = entry.as_dtls_psk()
+    try:
+        name = identity.decode("utf-8")
+    except UnicodeDecodeError:
+        raise CredentialsMissingError("the client-identity is no UTF-8 text") from None
+    # It is the key that proves who the server is.  That holds only where nothing but suites with
+    # a key can be chosen, which can not be had from version 1.3.
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(PSK_CIPHERS)
+    set_callback(lambda hint: (name, psk))
+    return context
+
+
+PSK_CIPHERS = "kECDHEPSK:kDHEPSK:kPSK:!eNULL:!aNULL:!SHA1:!CAMELLIA:!ARIA"
+"""Cipher suites for pre-shared keys up to TLS 1.2, as OpenSSL calls them."""
 
 
 def _specificity(pattern: str) -> tuple[bool, int]:

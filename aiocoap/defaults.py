@@ -61,7 +61,8 @@ def get_default_clienttransports(
     """
     if use_env and (named := _named_in("AIOCOAP_CLIENT_TRANSPORT")):
         return named
-    return [*(["udp6"] if _udp6_works(loop) else ["simple6"]), "tcpclient"]
+    # What WebSockets lack is told whoever uses them.
+    return [*(["udp6"] if _udp6_works(loop) else ["simple6"]), "tcpclient", "tlsclient", "ws"]
 
 
 def get_default_servertransports(
@@ -80,7 +81,8 @@ def get_default_servertransports(
         return named
     # Requests go by the first transport that takes them: simple6 is the better client.
     datagrams = ["udp6"] if _udp6_works(loop) else ["simple6", "simplesocketserver"]
-    return [*datagrams, "tcpserver", "tcpclient"]
+    web = [] if ws_missing_modules() else ["ws"]
+    return [*datagrams, "tcpserver", "tcpclient", "tlsserver", "tlsclient", *web]
 
 
 def has_reuse_port(*, use_env: bool = True) -> bool:

@@ -329,6 +329,11 @@ class TokenManager(ABC):
     def client_credentials(self) -> CredentialsMap:
         """What to authenticate with as a client."""
 
+    @property
+    def server_credentials(self) -> CredentialsMap:
+        """What to authenticate with, and to accept, as a server."""
+        raise NotImplementedError
+
 
 class RequestInterface(ABC):
     """Something that can take requests to where they go."""

@@ -79,6 +79,7 @@ if TYPE_CHECKING:
         log: Logger
         transport_tuning: TransportTuning
         client_credentials: CredentialsMap
+        server_credentials: CredentialsMap
 
         def render_to_plumbing_request(self, plumbing_request: Pipe) -> None: ...
 
@@ -478,6 +479,11 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
     def client_credentials(self) -> CredentialsMap:
         """What to authenticate with as a client."""
         return self.context.client_credentials
+
+    @property
+    def server_credentials(self) -> CredentialsMap:
+        """What to authenticate with, and to accept, as a server."""
+        return self.context.server_credentials
 
     @property
     def transport_tuning(self) -> TransportTuning:

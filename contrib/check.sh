@@ -50,6 +50,7 @@ prepare "[dev]"
 if [ "$mode" = all ]; then
     debian "Interoperability with libcoap" libcoap3-bin || without "libcoap"
     debian "A decoder that is not ours" tshark || without "tshark"
+    debian "WebSockets behind a web server" nginx-light || without "nginx"
     debian "Tests in network namespaces" iproute2 procps util-linux || without "network namespaces"
     command -v node >/dev/null || debian "Interoperability with node-coap" nodejs || true
     command -v npm >/dev/null || debian "Interoperability with node-coap" npm || true

@@ -293,15 +293,18 @@ async def _show_notification(notification: Message, job: Job) -> None:
 async def _feed(command: str, payload: bytes) -> None:
     """Run a shell command with a payload as its standard input, and wait for it."""
     # In a group of its own, so that what the shell starts can be ended with it.
-    process = await asyncio.create_subprocess_shell(
-        command, stdin=asyncio.subprocess.PIPE, process_group=0
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_shell(command, stdin=asyncio.subprocess.PIPE, process_group=0)
     )
     try:
+        # It may run for a while before this returns.
+        process = await asyncio.shield(starting)
         # A command need not read what it is given.
         with suppress(BrokenPipeError, ConnectionResetError):
             await process.communicate(payload)
         status = await process.wait()
     except asyncio.CancelledError:
+        process = await starting
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         await process.wait()

@@ -15,6 +15,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -33,6 +34,9 @@ from ._request import build_request
 from .common import load_credentials, set_verbosity, show_log, unusable_credentials
 
 __all__ = ["build_parser", "main", "run_request", "sync_main"]
+
+_GRACE = 1.0
+"""Seconds that there are to end in order after a signal."""
 
 
 def _prepare(options: argparse.Namespace) -> Message:
@@ -182,26 +186,42 @@ async def _one_shot(options: argparse.Namespace, request: Message | None = None)
         return await run_request(options, context, request)
 
 
-async def _until_terminated(work: Coroutine[Any, Any, int]) -> int:
-    """Do something that SIGTERM ends in order: servers are told, unfinished files removed."""
+async def _until_told_to_end(work: Coroutine[Any, Any, int]) -> int:
+    """Do something that Ctrl-C and SIGTERM end: servers are told, unfinished files removed.
+
+    That gets a moment, as it may be that nobody reads what is to be written first, and Ctrl-C is
+    pressed only once.
+    """
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
+    told: list[signal.Signals] = []
+    timers: list[threading.Timer] = []
 
-    def terminate() -> None:
+    def end(number: int, _: object) -> None:
+        told.append(signal.Signals(number))
+        loop.call_soon_threadsafe(task.cancel)
         # The next one does not wait for anything.
-        loop.remove_signal_handler(signal.SIGTERM)
-        task.cancel()
+        signal.signal(number, signal.SIG_DFL)
+        timers.append(threading.Timer(_GRACE, os.kill, (os.getpid(), number)))
+        timers[-1].daemon = True
+        timers[-1].start()
 
-    # Not every platform has them.
-    with suppress(NotImplementedError, RuntimeError, ValueError):
-        loop.add_signal_handler(signal.SIGTERM, terminate)
+    former = {}
+    # Only the main thread is told of signals.
+    with suppress(ValueError):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            former[number] = signal.signal(number, end)
     try:
         return await task
     except asyncio.CancelledError:
-        this = asyncio.current_task()
-        if this is not None and this.cancelling():  # that was Ctrl-C
+        if not told:
             raise
-        return Exit.TERMINATED
+        return Exit.INTERRUPTED if told[0] == signal.SIGINT else Exit.TERMINATED
+    finally:
+        for timer in timers:
+            timer.cancel()
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _run(args: Sequence[str] | None) -> int:
@@ -210,7 +230,7 @@ def _run(args: Sequence[str] | None) -> int:
     if not options.interactive:
         # Before there is a loop, Ctrl-C ends the reading of a payload at once.
         request = _prepare(options)
-        return asyncio.run(_until_terminated(_one_shot(options, request)))
+        return asyncio.run(_until_told_to_end(_one_shot(options, request)))
     return interact(options, build_parser(), _open_context, _begin)
 
 

@@ -24,6 +24,7 @@ from ..credentials import (
     CredentialReference,
     CredentialsLoadError,
     CredentialsMap,
+    CredentialsMissingError,
     OscoreEntry,
     TLSCert,
 )
@@ -198,7 +199,10 @@ async def server_context_from_arguments(
     certificate, key = arguments.tls_server_certificate, arguments.tls_server_key
     if certificate is not None or key is not None:
         kwargs["_ssl_context"] = _server_tls(certificate, key)
-    return await Context.create_server_context(site, bind=arguments.bind, **kwargs)
+    try:
+        return await Context.create_server_context(site, bind=arguments.bind, **kwargs)
+    except CredentialsMissingError as problem:
+        raise UsageError(f"credentials file {arguments.credentials!r}: {problem}") from None
 
 
 def _server_tls(certificate: str | None, key: str | None) -> Any:
@@ -215,9 +219,11 @@ def _server_tls(certificate: str | None, key: str | None) -> Any:
     try:
         context.load_cert_chain(certificate, key)
     except ssl.SSLError as problem:
-        raise UsageError(
-            f"--tls-server-certificate {certificate!r}, --tls-server-key {key!r}: {problem}"
-        ) from None
+        names = repr(certificate) if key is None else f"{certificate!r} and {key!r}"
+        why = (
+            "they do not fit together" if "MISMATCH" in str(problem) else "that is none in PEM form"
+        )
+        raise UsageError(f"TLS certificate and key in {names}: {why} ({problem})") from None
     except OSError as problem:
         # The exception does not say which of the two it was.
         names = certificate if key is None else f"{certificate} or {key}"
@@ -253,7 +259,7 @@ def load_credentials(filename: str) -> CredentialsMap:
     return credentials
 
 
-# What uses each kind of entry, by the names of transports.
+# What uses each kind of entry, by the names of transports; see also _can_use_key.
 _USERS: dict[type, tuple[str, tuple[str, ...]]] = {
     DTLS: ("DTLS keys", ("tinydtls", "dtls")),
     TLSCert: ("TLS certificates", ("tlsclient", "tls", "ws")),
@@ -274,7 +280,7 @@ def unusable_credentials(credentials: CredentialsMap) -> list[str]:
     for key, entry in credentials.items():
         for single in _singles(entry):
             what, names = _USERS[type(single)]
-            if not any(name in ROWS for name in names):
+            if not any(name in ROWS for name in names) and not _can_use_key(key, single):
                 keys = useless.setdefault(what, [])
                 if key not in keys:
                     keys.append(key)
@@ -282,6 +288,14 @@ def unusable_credentials(credentials: CredentialsMap) -> list[str]:
         one_line(f"no transport can use {what} yet; not used: {', '.join(map(repr, keys))}")
         for what, keys in useless.items()
     ]
+
+
+def _can_use_key(key: str, entry: Any) -> bool:
+    """Whether an entry has a key for TLS, and this Python can use that."""
+    import ssl  # takes longer to import than all the rest
+
+    is_for_tls = isinstance(entry, DTLS) and key.startswith(("coaps+tcp:", ":"))
+    return is_for_tls and "tlsclient" in ROWS and getattr(ssl, "HAS_PSK", False)
 
 
 def _singles(entry: Any) -> Iterator[Any]:

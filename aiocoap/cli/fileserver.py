@@ -21,7 +21,6 @@ from ..message import Message
 from ..numbers.codes import Code
 from ..protocol import Context
 from ..resource import Site, WKCResource
-from ..transports.catalog import ROWS
 from ..util import hostportjoin
 from ..util.cli import AsyncCLIDaemon, Parser, UsageError, error_line, say
 from ..util.logration import LogRation
@@ -143,11 +142,6 @@ def _check_possible(options: argparse.Namespace) -> None:
     """
     if options.register is not None:
         raise UsageError("--register: this version can not register with resource directories yet")
-    certificate = options.tls_server_certificate is not None or options.tls_server_key is not None
-    if certificate and not {"tlsserver", "tls", "ws"}.intersection(ROWS):
-        raise UsageError(
-            "--tls-server-certificate, --tls-server-key: this version has no transport over TLS yet"
-        )
     if options.credentials is not None:
         for line in unusable_credentials(load_credentials(options.credentials)):
             raise UsageError(f"--credentials: {line}")

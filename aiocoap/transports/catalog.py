@@ -39,6 +39,8 @@ class Transport(NamedTuple):
     """What is added to the port that all transports of a context are bound to together."""
     needs: str | None = None
     """Which of the options a server can not do without."""
+    credentials: str | None = None
+    """What its factories call the credentials that it needs as a client, if it does."""
 
 
 _ROWS = (
@@ -87,6 +89,36 @@ _ROWS = (
         "create_client_transport",
         "create_client_transport",
     ),
+    Transport(
+        "tlsserver",
+        "tls",
+        "TLSServer",
+        "token",
+        None,
+        "create_server",
+        ("bind", "server_context"),
+        port_offset=1,
+        needs="server_context",
+    ),
+    Transport(
+        "tlsclient",
+        "tls",
+        "TLSClient",
+        "token",
+        "create_client_transport",
+        "create_client_transport",
+    ),
+    Transport(
+        "ws",
+        "ws",
+        "WSPool",
+        "token",
+        "create_transport",
+        "create_server",
+        ("bind", "server_context"),
+        port_offset=3000,
+        credentials="client_credentials",
+    ),
 )
 
 ROWS: dict[str, Transport] = {row.name: row for row in _ROWS}
@@ -118,8 +150,10 @@ def bind_for(
     found from there, as the documentation has it: ``coaps+tcp`` one higher, ``coap+ws`` 3000
     higher, and ``coaps+ws`` 3001 higher.
 
-    >>> bind_for(ROWS["tcpserver"], ("::1", 5683))
-    ('::1', 5683)
+    >>> bind_for(ROWS["tcpserver"], ("::1", 5683)), bind_for(ROWS["tlsserver"], ("::1", 5683))
+    (('::1', 5683), ('::1', 5684))
+    >>> bind_for(ROWS["ws"], ("::1", 5683))
+    ('::1', 8683)
 
     Args:
         row: The transport.
@@ -187,4 +221,6 @@ async def open_transport(
     cls = getattr(import_module(f"..{row.module}", __name__), row.class_name)
     options = {} if server is None else {n: server[n] for n in row.server_options if n in server}
     arguments = {"tman" if row.kind == "token" else "ctx": manager, "log": log, "loop": loop}
+    if row.credentials is not None:
+        arguments[row.credentials] = manager.client_credentials
     return await getattr(cls, factory)(**arguments, **options)

@@ -25,7 +25,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from .._faults import AnonymousHost, NetworkError, RemoteServerShutdown, TimeoutError
 from ..address import EndpointAddress
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ..message import Message
     from ..numbers.constants import TransportTuning
 
-__all__ = ["ConnectionPool", "Origin", "RFC8323Remote"]
+__all__ = ["AnyOrigin", "ConnectionPool", "Origin", "RFC8323Remote"]
 
 MAX_CONNECTIONS = 16_384
 """Number of connections that a transport has at the same time."""
@@ -75,6 +75,21 @@ class Origin(NamedTuple):
     """Address or name, lower case, perhaps with a zone."""
     port: int
     """1 to 65535."""
+
+
+class AnyOrigin(Protocol):
+    """What is the same for an :class:`Origin` and what a transport of several schemes has."""
+
+    @property
+    def host(self) -> str:
+        """Address or name, lower case, perhaps with a zone."""
+
+    @property
+    def port(self) -> int:
+        """1 to 65535."""
+
+
+OriginT = TypeVar("OriginT", bound=AnyOrigin)
 
 
 class RFC8323Remote(EndpointAddress):
@@ -113,14 +128,15 @@ class RFC8323Remote(EndpointAddress):
     is_multicast_locally = False
     is_global = False
 
-    _pool: ConnectionPool
+    _pool: ConnectionPool[Any]
     _local_hostinfo: str
     _remote_hostinfo: str
 
-    def _begin(self, pool: ConnectionPool, origin: Origin | None) -> None:
+    def _begin(self, pool: ConnectionPool[Any], origin: AnyOrigin | None) -> None:
         """Set up what all connections have; the names of both ends are set when they are known."""
         self._pool = pool
-        self.origin = origin
+        # Of the kind that the pool has.
+        self.origin: Any = origin
         self.signaling = Signaling(pool.tuning.MAX_MESSAGE_SIZE)
         self.patience = Patience(pool.tuning, pool.loop.time())
         self._note_settings()
@@ -448,15 +464,16 @@ class RFC8323Remote(EndpointAddress):
         self.lose(reason)
         self._close(is_orderly)
 
-    def lose(self, reason: str) -> None:
+    def lose(self, reason: str, end: NetworkError | None = None) -> None:
         """Take note that nothing goes over the connection any more.
 
         Args:
             reason: Why, for those who wait for something.
+            end: What they get to see, if it is to be a particular error.
         """
         if self.end is not None:
             return
-        self.end = RemoteServerShutdown(f"{self._remote_hostinfo}: {reason}")
+        self.end = end or RemoteServerShutdown(f"{self._remote_hostinfo}: {reason}")
         if self._waiting is not None:
             self._pool.account(-sum(map(len, self._waiting.values())))
         self._waiting = self._pings = None
@@ -489,7 +506,7 @@ def _is_small(message: Message) -> bool:
     return not message.payload and message.opt.is_empty
 
 
-class ConnectionPool(TokenInterface):
+class ConnectionPool(TokenInterface, Generic[OriginT]):
     """The connections of one transport: those that were opened from here, and those accepted.
 
     Args:
@@ -519,10 +536,10 @@ class ConnectionPool(TokenInterface):
         self.tuning: TransportTuning = tman.transport_tuning
         self.connections: dict[RFC8323Remote, None] = {}
         self.count = 0
-        self._by_origin: dict[Origin, RFC8323Remote] = {}
-        self._connecting: dict[Origin, asyncio.Task[RFC8323Remote]] = {}
+        self._by_origin: dict[OriginT, RFC8323Remote] = {}
+        self._connecting: dict[OriginT, asyncio.Task[RFC8323Remote]] = {}
         # What servers want when they are connected to again: where, and from when on.
-        self._wishes: dict[Origin, tuple[tuple[str, ...], float]] = {}
+        self._wishes: dict[OriginT, tuple[tuple[str, ...], float]] = {}
         self._looks: Deadlines[Any] = Deadlines()
         self._timer: asyncio.TimerHandle | None = None
         self._wake = float("inf")
@@ -542,7 +559,21 @@ class ConnectionPool(TokenInterface):
     # The transport's part
 
     @abstractmethod
-    async def _open(self, origin: Origin, address: Origin) -> RFC8323Remote:
+    def _origin_of(self, destination: EndpointAddress) -> OriginT | None:
+        """Return what a connection to a destination is opened for.
+
+        Args:
+            destination: Where a request goes, if not to the other end of a connection.
+
+        Returns:
+            None where that is not for this transport.
+
+        Raises:
+            ResolutionError: The destination is none.
+        """
+
+    @abstractmethod
+    async def _open(self, origin: OriginT, address: Origin) -> RFC8323Remote:
         """Open a connection.
 
         Args:
@@ -564,7 +595,7 @@ class ConnectionPool(TokenInterface):
         """Whether an address is a connection of this pool that still goes."""
         return isinstance(remote, RFC8323Remote) and remote._pool is self and remote.end is None
 
-    def _origin(self, message: Message) -> Origin | None:
+    def _origin(self, message: Message) -> OriginT | None:
         """Return where a request is to be connected to, or None where that is not for here.
 
         Raises:
@@ -577,14 +608,9 @@ class ConnectionPool(TokenInterface):
                 return None
             if remote.origin is None and remote.end is not None:
                 raise remote.end
-            return remote.origin
-        destination = message.destination()
-        if destination.scheme != self.scheme:
-            return None
-        host, port = split_destination(destination.hostinfo, self.default_port)
-        # The name of a zone is the system's.
-        name, percent, zone = host.partition("%")
-        return Origin(name.lower() + percent + zone, port)
+            origin: OriginT | None = remote.origin
+            return origin
+        return self._origin_of(message.destination())
 
     async def resolve(self, message: Message) -> EndpointAddress | None:
         """Return the connection that a request goes by, or None where that is not for here.
@@ -616,7 +642,7 @@ class ConnectionPool(TokenInterface):
         """Whether the transport opens connections by itself."""
         return True
 
-    async def _connect(self, origin: Origin) -> RFC8323Remote:
+    async def _connect(self, origin: OriginT) -> RFC8323Remote:
         """Open a connection, and wait until the peer has said what it can do.
 
         Raises:
@@ -630,7 +656,7 @@ class ConnectionPool(TokenInterface):
             )
         if wait <= 0:
             self._wishes.pop(origin, None)
-            addresses = (*addresses, hostportjoin(*origin))
+            addresses = (*addresses, hostportjoin(origin.host, origin.port))
         timeout = self.tuning.CONNECT_TIMEOUT
         connection: RFC8323Remote | None = None
         try:
@@ -643,13 +669,13 @@ class ConnectionPool(TokenInterface):
                 connection.lose("it could not be set up")
                 connection._close(False)
             if isinstance(problem, asyncio.TimeoutError):
-                hostinfo = hostportjoin(*origin)
+                hostinfo = hostportjoin(origin.host, origin.port)
                 raise TimeoutError(f"no connection to {hostinfo} within {timeout:g} s") from problem
             raise
         self._by_origin[origin] = connection
         return connection
 
-    async def _open_any(self, origin: Origin, addresses: tuple[str, ...]) -> RFC8323Remote:
+    async def _open_any(self, origin: OriginT, addresses: tuple[str, ...]) -> RFC8323Remote:
         """Open a connection to the first address that takes it.
 
         RFC 8323 sections 5.5 and 10.1: whoever is there has to prove to be the origin.
@@ -659,15 +685,19 @@ class ConnectionPool(TokenInterface):
         """
         for text in addresses[:-1]:
             try:
-                return await self._open(origin, self._address(text))
+                return await self._open(origin, self._address(origin, text))
             except NetworkError as problem:
                 self.log.debug("The alternative address %s does not work: %s", text, problem)
-        return await self._open(origin, self._address(addresses[-1]))
+        return await self._open(origin, self._address(origin, addresses[-1]))
 
-    def _address(self, hostinfo: str) -> Origin:
-        return Origin(*split_destination(hostinfo, self.default_port))
+    def _address(self, origin: OriginT, hostinfo: str) -> Origin:
+        return Origin(*split_destination(hostinfo, self._default_port(origin)))
 
-    def _connected(self, origin: Origin, task: asyncio.Task[RFC8323Remote]) -> None:
+    def _default_port(self, origin: OriginT) -> int:
+        """Return the port that an authority without one stands for."""
+        return self.default_port
+
+    def _connected(self, origin: OriginT, task: asyncio.Task[RFC8323Remote]) -> None:
         """Take note that connecting is over; it is no matter if nobody waits any more."""
         del self._connecting[origin]
         if not task.cancelled():

@@ -32,6 +32,7 @@ from .resolution import (
     host_of_sockaddr,
     resolve,
     resolve_bind,
+    split_destination,
 )
 from .rfc8323common import ConnectionPool, Origin, RFC8323Remote
 
@@ -43,7 +44,14 @@ if TYPE_CHECKING:
     from ..interfaces import TokenManager
     from ..message import Message
 
-__all__ = ["ConnectError", "TCPClient", "TCPServer", "TcpConnection"]
+__all__ = [
+    "ConnectError",
+    "TCPClient",
+    "TCPServer",
+    "TcpConnection",
+    "listening_socket",
+    "prepare_socket",
+]
 
 _LARGE = 65_536
 # Bytes that are sent without waiting for more.
@@ -106,15 +114,22 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             self.end = NetworkError("the connection was closed at once")
             self._transport.abort()
             return
-        _prepare_socket(transport.get_extra_info("socket"))
+        prepare_socket(transport.get_extra_info("socket"))
         self._local_hostinfo = pool._hostinfo(host_of_sockaddr(local), local[1])
         if self.origin is None:
             self._remote_hostinfo = pool._hostinfo(host_of_sockaddr(remote), remote[1])
         else:
             self._remote_hostinfo = pool._hostinfo(*self.origin)
-        if not pool.add(self):
-            self.end = NetworkError("there are too many connections")
+        problem = self._objection(self._transport)
+        if problem is None and not pool.add(self):
+            problem = NetworkError("there are too many connections")
+        if problem is not None:
+            self.end = problem
             self._transport.abort()
+
+    def _objection(self, transport: asyncio.Transport) -> NetworkError | None:
+        """Return why a connection can not be used, or None; nothing was sent over it yet."""
+        return None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that the connection is gone."""
@@ -215,7 +230,7 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             self.abort("there are too many unfinished messages")
 
 
-def _prepare_socket(sock: Any) -> None:
+def prepare_socket(sock: Any) -> None:
     """Have small messages sent at once, and peers found that have gone without a word."""
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
@@ -230,17 +245,27 @@ def _prepare_socket(sock: Any) -> None:
         pass
 
 
-class _TCPPooling(ConnectionPool):
+class _TCPPooling(ConnectionPool[Origin]):
     """What clients and servers over TCP have in common."""
 
     scheme: ClassVar[str] = "coap+tcp"
     default_port: ClassVar[int] = COAP_PORT
+    _connection_class: ClassVar[type[TcpConnection]] = TcpConnection
 
     def __init__(self, tman: TokenManager, log: Logger, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(tman, log, loop)
         # What the event loop still knows, even if nothing goes over it any more.
         self._alive: set[RFC8323Remote] = set()
         self._all_gone: asyncio.Future[None] | None = None
+
+    def _origin_of(self, destination: EndpointAddress) -> Origin | None:
+        """Return host and port where the scheme is that of the transport."""
+        if destination.scheme != self.scheme:
+            return None
+        host, port = split_destination(destination.hostinfo, self.default_port)
+        # The name of a zone is the system's.
+        name, percent, zone = host.partition("%")
+        return Origin(name.lower() + percent + zone, port)
 
     def _hostinfo(self, host: str, port: int) -> str:
         """Return an authority as it stands in URIs of the scheme."""
@@ -307,7 +332,7 @@ class TCPClient(_TCPPooling):
         for endpoint in await resolve(self.loop, *address):
             try:
                 _, connection = await self.loop.create_connection(
-                    lambda: TcpConnection(
+                    lambda: self._connection_class(
                         self, self.log, self.loop, is_server=False, origin=origin
                     ),
                     endpoint.text,
@@ -315,7 +340,9 @@ class TCPClient(_TCPPooling):
                     **settings,
                 )
             except OSError as exc:
-                problem = problem or exc
+                # That nobody listens at one address says less than what happened at another.
+                if problem is None or isinstance(problem, ConnectionRefusedError):
+                    problem = exc
             else:
                 return connection
         assert problem is not None  # resolving gives one address at least
@@ -378,25 +405,23 @@ class TCPServer(_TCPPooling):
         self = cls(tman, log, loop)
         # With port 0, the system would choose ports that others share already.
         reuse_port = bool(port) and defaults.has_reuse_port()
-        sock = _listening(endpoints, port, reuse_port)
+        sock = listening_socket(endpoints, port, reuse_port)
         try:
-            self._server = await loop.create_server(
-                self._accept, sock=sock, **self._server_settings(_server_context)
-            )
+            name = sock.getsockname()
+            await self._listen(sock, _server_context)
         except BaseException:
             sock.close()
             raise
-        name = self._server.sockets[0].getsockname()
         self._bound = (host_of_sockaddr(name), name[1])
         return self
 
-    def _server_settings(self, context: SSLContext | None) -> dict[str, Any]:
-        """Return what asyncio is to know when it listens, beyond the socket."""
-        return {"backlog": _BACKLOG}
+    async def _listen(self, sock: socket.socket, context: SSLContext | None) -> None:
+        """Begin to accept connections."""
+        self._server = await self.loop.create_server(self._accept, sock=sock, backlog=BACKLOG)
 
     def _accept(self) -> TcpConnection:
         """Return the protocol of a new connection."""
-        return TcpConnection(self, self.log, self.loop, is_server=True)
+        return self._connection_class(self, self.log, self.loop, is_server=True)
 
     @property
     def bound_address(self) -> tuple[str, int] | None:
@@ -418,11 +443,13 @@ class TCPServer(_TCPPooling):
             server.close()
 
 
-_BACKLOG = 1024
-# Connections that may wait to be accepted; the system may have fewer.
+BACKLOG = 1024
+"""Connections that may wait to be accepted; the system may have fewer."""
 
 
-def _listening(endpoints: list[Endpoint] | None, port: int, reuse_port: bool) -> socket.socket:
+def listening_socket(
+    endpoints: list[Endpoint] | None, port: int, reuse_port: bool
+) -> socket.socket:
     """Return a socket that listens at the first address that can be had.
 
     Args:

@@ -44,7 +44,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         util.socknumbers util.asyncio util.asyncio.recvmsg defaults
         transports transports.resolution transports.udpsocket transports.generic_udp
         transports.simple6 transports.simplesocketserver transports.udp6
-        transports.rfc8323common transports.tcp
+        transports.rfc8323common transports.tcp transports.tls transports.wslink transports.ws
         """,
     ),
     ("4 hands: resources", "util.linkformat resource"),
@@ -70,6 +70,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
 # Rooms that stand on an optional dependency. They alone may be imported from inside a function.
 OPTIONAL_ROOMS = frozenset(
     {
+        "transports.wslink",
         "util.linkformat",
         "util.linkformat_pygments",
     }

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from aiocoap.address import EndpointAddress
+from aiocoap.credentials import CredentialsMap
 from aiocoap.error import NetworkError, ResolutionError
 from aiocoap.interfaces import TokenInterface, TokenManager
 from aiocoap.message import Message
@@ -22,8 +27,10 @@ from aiocoap.numbers.constants import TransportTuning
 from aiocoap.transports.simple6 import MessageInterfaceSimple6
 from aiocoap.transports.simplesocketserver import MessageInterfaceSimpleServer
 from aiocoap.transports.tcp import TCPClient, TCPServer
+from aiocoap.transports.tls import TLSClient, TLSServer
 from aiocoap.transports.udp6 import MessageInterfaceUDP6
 from aiocoap.util import hostportjoin
+from tests.certificates import Certificates
 from tests.conformance.rigs import LOG, PATIENCE, Rig
 
 
@@ -64,7 +71,11 @@ class Tokens(TokenManager):
 
     @property
     def client_credentials(self) -> Any:
-        return None
+        return Trusting()
+
+    @property
+    def server_credentials(self) -> CredentialsMap:
+        return CredentialsMap()
 
     @property
     def transport_tuning(self) -> TransportTuning:
@@ -288,6 +299,39 @@ class Tcp(TokenRig):
         )
 
 
+@cache
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return what a server and its clients secure connections by."""
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    with TemporaryDirectory() as folder:
+        made = Certificates(Path(folder))
+        server.load_cert_chain(made.server.file, made.server.key_file)
+        client = ssl.create_default_context(cafile=made.authority.file)
+    return server, client
+
+
+class Trusting:
+    """Credentials of clients that trust the server."""
+
+    def ssl_client_context(self, scheme: str, hostinfo: str) -> ssl.SSLContext:
+        return contexts()[1]
+
+
+class Tls(TokenRig):
+    """Connections over TLS."""
+
+    scheme = "coaps+tcp"
+    is_connected = True
+
+    async def make_token_client(self, tokens: Tokens) -> TokenInterface:
+        return await TLSClient.create_client_transport(tokens, LOG, asyncio.get_running_loop())
+
+    async def make_token_server(self, tokens: Tokens) -> TokenInterface:
+        return await TLSServer.create_server(
+            (self.host, 0), tokens, LOG, asyncio.get_running_loop(), contexts()[0]
+        )
+
+
 class FakeTokens(TokenRig):
     """No transport at all."""
 
@@ -310,5 +354,7 @@ TOKEN_RIGS: dict[str, tuple[type[TokenRig], str]] = {
     "simple on ::1": (SimpleTokens, "::1"),
     "tcp on ::1": (Tcp, "::1"),
     "tcp on 127.0.0.1": (Tcp, "127.0.0.1"),
+    "tls on ::1": (Tls, "::1"),
+    "tls on 127.0.0.1": (Tls, "127.0.0.1"),
     "fake": (FakeTokens, "127.0.0.1"),
 }

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.tools.client_runs import (
     one_line,
     run,
 )
+from tests.tools.client_site import BIG
 from tests.tools.test_client_beyond import observers
 
 FILESERVER = [sys.executable, "-m", "aiocoap.cli.fileserver"]
@@ -133,7 +135,7 @@ def test_ctrl_c_while_a_payload_is_typed(base: str, tmp_path: Path) -> None:
                 assert process.stdout is not None
                 assert process.stdout.readline() == b"1\n"
                 # Until it reads, the signal would come too early to show anything.
-                wait_channel(process.pid)
+                wait_for_call(process.pid)
                 process.send_signal(signal.SIGINT)
                 out, err = process.communicate(timeout=PATIENCE)
                 assert (process.returncode, out, err) == (130, b"", b"")
@@ -143,12 +145,14 @@ def test_ctrl_c_while_a_payload_is_typed(base: str, tmp_path: Path) -> None:
         os.close(child)
 
 
-def wait_channel(pid: int) -> None:
-    """Wait until a process sleeps in a call."""
-    while True:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            if file.read().rpartition(")")[2].split()[0] == "S":
-                return
+def wait_for_call(pid: int) -> None:
+    """Wait until a process sleeps in a call that has to do with a pipe or terminal."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        channel = Path(f"/proc/{pid}/wchan").read_text("ascii")
+        if any(name in channel for name in ("pipe", "partner", "tty", "wait_woken")):
+            return
+    raise AssertionError(f"process {pid} waits for {channel}")
 
 
 def test_ctrl_c_while_a_payload_is_typed_in_a_session(base: str, tmp_path: Path) -> None:
@@ -173,6 +177,25 @@ def test_sigterm_ends_an_observation_in_order(base: str) -> None:
         result = client.end()
     assert (result.code, result.err) == (143, "")
     assert observers(base) == b"0"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_what_waits_for_a_reader(base: str, number: int, tmp_path: Path) -> None:
+    """One is enough, even if nobody ever reads."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with Running(f"{base}/text", "-o", str(fifo), "-v") as opening:
+        wait_for_call(opening.process.pid)
+        opening.process.send_signal(number)
+        assert abs(opening.end().code) in (number, number + 128)
+    with Running(f"{base}/big") as writing:
+        # Now it has begun, and the pipe is full soon.
+        assert writing.out.read(1) == BIG[:1]
+        wait_for_call(writing.process.pid)
+        writing.process.send_signal(number)
+        assert abs(writing.process.wait(PATIENCE)) in (number, number + 128)
+        assert writing.process.stderr is not None
+        assert writing.process.stderr.read() == b""
 
 
 def test_sigterm_leaves_no_file(deaf: tuple[str, socket.socket], tmp_path: Path) -> None:

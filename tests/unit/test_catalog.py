@@ -7,12 +7,19 @@ import inspect
 import logging
 import sys
 from importlib import import_module
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from aiocoap.transports.catalog import ROWS, Transport, check_options, lookup, open_transport
+from aiocoap.transports.catalog import (
+    ROWS,
+    Transport,
+    bind_for,
+    check_options,
+    lookup,
+    open_transport,
+)
 
 LOG = logging.getLogger("tests.catalog")
 
@@ -59,7 +66,11 @@ def test_the_factories_are_there_and_take_what_the_row_says(row: Transport) -> N
     assert row.client or row.server
     cls = getattr(import_module(f"aiocoap.transports.{row.module}"), row.class_name)
     manager = "ctx" if row.kind == "message" else "tman"
-    for factory, options in ((row.client, ()), (row.server, row.server_options)):
+    always = () if row.credentials is None else (row.credentials,)
+    for factory, options in (
+        (row.client, always),
+        (row.server, (*always, *row.server_options)),
+    ):
         if factory is not None:
             parameters = inspect.signature(getattr(cls, factory)).parameters
             assert {manager, "log", "loop", *options} <= set(parameters)
@@ -130,3 +141,35 @@ async def test_what_a_transport_needs_and_is_not_installed() -> None:
     row = FAKE._replace(module="not_there")
     with pytest.raises(ImportError, match="not_there"):
         await open_transport(row, None, LOG, asyncio.get_running_loop(), None)
+
+
+async def test_credentials_are_given_to_whom_they_are_for() -> None:
+    row = TOKEN._replace(credentials="keys")
+    manager = SimpleNamespace(client_credentials=object())
+    for server in (None, {"bind": ("::1", 1)}):
+        _, options = await open_transport(row, manager, LOG, asyncio.get_running_loop(), server)
+        assert options["keys"] is manager.client_credentials
+
+
+@pytest.mark.parametrize(
+    ("bind", "expected"),
+    [
+        (None, None),
+        ((None, None), (None, None)),
+        (("::1", None), ("::1", None)),
+        (("::1", 0), ("::1", 0)),
+        (("::1", 5683), ("::1", 8683)),
+        ((None, 62535), (None, 65535)),
+        # What is no bind is told by the transport.
+        ("::1", "::1"),
+        (("::1", "5683"), ("::1", "5683")),
+    ],
+)
+def test_ports_are_found_from_the_one_that_is_given(bind: Any, expected: Any) -> None:
+    assert bind_for(ROWS["ws"], bind) == expected
+    assert bind_for(ROWS["udp6"], bind) == bind
+
+
+def test_a_port_that_there_is_not() -> None:
+    with pytest.raises(ValueError, match="'ws' would be bound to port 65536"):
+        bind_for(ROWS["ws"], (None, 62536))

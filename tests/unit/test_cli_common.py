@@ -14,7 +14,7 @@ import pytest
 
 from aiocoap.cli import common
 from aiocoap.cli.common import load_credentials, parse_bind, unusable_credentials
-from aiocoap.credentials import CredentialsMap
+from aiocoap.credentials import CredentialsMap, CredentialsMissingError
 from aiocoap.meta import version
 from aiocoap.protocol import Context
 from aiocoap.util.cli import Parser, UsageError
@@ -146,6 +146,18 @@ def test_what_credentials_are_of_no_use(tmp_path: Path, monkeypatch: pytest.Monk
     assert unusable_credentials(credentials) == []
 
 
+def test_keys_for_tls_are_of_use_where_python_can_do_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    credentials = CredentialsMap()
+    credentials.load_from_dict({"coaps+tcp://a/*": psk(), ":b": psk(), "coaps://c/*": psk()})
+    monkeypatch.setattr("ssl.HAS_PSK", True, raising=False)
+    assert unusable_credentials(credentials) == [
+        "no transport can use DTLS keys yet; not used: 'coaps://c/*'"
+    ]
+    monkeypatch.setattr("ssl.HAS_PSK", False)
+    (line,) = unusable_credentials(credentials)
+    assert line.endswith("'coaps+tcp://a/*', ':b', 'coaps://c/*'")
+
+
 # Contexts
 
 
@@ -195,6 +207,20 @@ def test_files_of_tls(created: list[Any], tmp_path: Path) -> None:
         with pytest.raises(UsageError) as complaint:
             common._server_tls(crt, private)
         assert why in str(complaint.value)
+
+
+async def test_credentials_that_a_server_can_not_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def create(*args: Any, **kwargs: Any) -> None:
+        raise CredentialsMissingError("certificates in 'ca.pem': no")
+
+    monkeypatch.setattr(Context, "create_server_context", create)
+    name = written(tmp_path, "{}")
+    arguments = parser().parse_args(["--credentials", name])
+    with pytest.raises(UsageError) as complaint:
+        await common.server_context_from_arguments(None, arguments)
+    assert str(complaint.value) == f"credentials file {name!r}: certificates in 'ca.pem': no"
 
 
 async def test_a_server_with_tls(created: list[Any], tmp_path: Path) -> None:

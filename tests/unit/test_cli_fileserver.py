@@ -186,8 +186,6 @@ async def test_a_closed_standard_error(
     [
         (["--register"], "--register"),
         (["--register", "coap://rd"], "--register"),
-        (["--tls-server-certificate", "crt"], "TLS"),
-        (["--tls-server-key", "key"], "TLS"),
         (["--credentials", "/no/such/file"], "/no/such/file"),
         (["/no/such/folder"], "/no/such/folder: No such file"),
         ([__file__], "Not a directory"),

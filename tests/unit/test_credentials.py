@@ -25,6 +25,7 @@ from aiocoap.credentials import (
 )
 from aiocoap.message import Message
 from aiocoap.numbers.codes import GET
+from tests.certificates import Certificates
 
 SECRET = "Correct Horse Battery Staple"
 SETTINGS = {"sender-id_hex": "01", "recipient-id_ascii": "file", "secret_ascii": SECRET}
@@ -424,6 +425,11 @@ def certfile(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
 def names_in(context: ssl.SSLContext) -> list[Any]:
     return [
         dict(x[0] for x in cert["subject"]).get("commonName") for cert in context.get_ca_certs()
@@ -441,7 +447,7 @@ def names_in(context: ssl.SSLContext) -> list[Any]:
     ],
 )
 def test_ssl_client_context(certfile: str, key: str) -> None:
-    credentials = loaded({key: {"tlscert": {"certfile": certfile}}, "coaps+tcp://h*": psk()})
+    credentials = loaded({key: {"tlscert": {"certfile": certfile}}, "coaps+tcp://g*": psk()})
     assert credentials[key].as_ssl_params() == {"cafile": certfile}
     assert repr(credentials[key]) == f"<TLSCert {certfile!r}>"
     context = credentials.ssl_client_context("coaps+tcp", "H.example:5684")
@@ -482,3 +488,128 @@ def test_certificates_have_no_key_for_dtls(certfile: str) -> None:
     with pytest.raises(CredentialsMissingError, match="has no key for DTLS"):
         credentials[":c"].as_dtls_psk()
     assert TLSCert("ca.pem").certfile == "ca.pem"
+
+
+def test_own_certificates_of_clients(made: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"client-certificate": made.client.file, "client-key": made.client.key_file}
+    entry = loaded({"*": {"tlscert": own}})["*"]
+    assert entry.as_ssl_params() == {}
+    assert repr(entry) == f"<TLSCert {made.client.file!r}>"
+    shown = []
+    load = ssl.SSLContext.load_cert_chain
+
+    def note(self: ssl.SSLContext, *args: Any, **kwargs: Any) -> None:
+        shown.append(args)
+        load(self, *args, **kwargs)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", note)
+    context = loaded(
+        {"coaps+tcp://h/*": {"tlscert": {"certfile": made.authority.file, **own}}}
+    ).ssl_client_context("coaps+tcp", "h")
+    assert names_in(context) == ["authority"]
+    assert shown == [(made.client.file, made.client.key_file)]
+
+
+def test_certificate_and_key_in_one_file(made: Certificates, tmp_path: Path) -> None:
+    both = tmp_path / "both.pem"
+    both.write_text(Path(made.client.file).read_text() + Path(made.client.key_file).read_text())
+    loaded({"*": {"tlscert": {"client-certificate": str(both)}}}).ssl_client_context("x", "h")
+    alone = loaded({"*": {"tlscert": {"client-certificate": made.client.file}}})
+    with pytest.raises(CredentialsMissingError, match=r"certificate and key in '.*me\.pem': "):
+        alone.ssl_client_context("x", "h")
+
+
+def test_certificate_and_key_that_do_not_fit(made: Certificates) -> None:
+    own = {"client-certificate": made.client.file, "client-key": made.server.key_file}
+    credentials = loaded({"*": {"tlscert": own}})
+    with pytest.raises(
+        CredentialsMissingError, match=r"me\.pem' and '.*server-key\.pem': .*mismatch"
+    ) as caught:
+        credentials.ssl_client_context("coaps+tcp", "h")
+    assert "files" in (caught.value.extra_help() or "")
+
+
+def test_encrypted_keys_ask_nobody(made: Certificates, tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives import serialization
+
+    key = tmp_path / "key.pem"
+    key.write_bytes(
+        made.client.key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"hush"),
+        )
+    )
+    own = {"client-certificate": made.client.file, "client-key": str(key)}
+    with pytest.raises(CredentialsMissingError, match=r"key\.pem': "):
+        loaded({"*": {"tlscert": own}}).ssl_client_context("coaps+tcp", "h")
+
+
+def test_files_of_clients_that_are_something_else(made: Certificates) -> None:
+    crt, key = made.client.file, made.client.key_file
+    for entry, said in (
+        ({}, "lacks certfile"),
+        ({"client-key": key}, "lacks certfile"),
+        ({"certfile": crt, "client-key": key}, "lacks client-certificate"),
+        ({"client-certificate": key}, "has no certificate in PEM form"),
+        ({"client-certificate": crt, "client-key": crt}, "has no private key in PEM form"),
+        ({"certfile": crt, "keyfile": key}, "'keyfile' is not known here"),
+    ):
+        assert said in refused({"*": {"tlscert": entry}})
+
+
+def test_keys_for_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    # This is how Python has it from 3.13 on.
+    given: list[Any] = []
+    monkeypatch.setattr(
+        ssl.SSLContext, "set_psk_client_callback", lambda _, call: given.append(call), raising=False
+    )
+    for key in ("coaps+tcp://h/*", "coaps+tcp://*", "coaps+tcp://"):
+        context = loaded({key: psk()}).ssl_client_context("coaps+tcp", "h")
+        assert given.pop()("a hint") == ("me", b"secretPSK")
+        # Whoever has no key must not get away with some certificate.
+        assert context.maximum_version is ssl.TLSVersion.TLSv1_2
+        suites = [c["name"] for c in context.get_ciphers() if not c["name"].startswith("TLS_")]
+        assert suites
+        assert all("PSK" in name and "RSA-PSK" not in name for name in suites)
+    with pytest.raises(CredentialsMissingError, match="no UTF-8"):
+        loaded({"coaps+tcp://*": psk(identity=b"\xff")}).ssl_client_context("coaps+tcp", "h")
+
+
+def test_keys_for_tls_where_python_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssl.SSLContext, "set_psk_client_callback", None, raising=False)
+    with pytest.raises(CredentialsMissingError, match=r"from Python 3\.13 on"):
+        loaded({"coaps+tcp://*": psk()}).ssl_client_context("coaps+tcp", "h")
+
+
+# What servers look up
+
+
+def test_authorities_of_clients(made: Certificates) -> None:
+    crt, other = made.authority.file, made.server.file
+    credentials = loaded(
+        {
+            ":a": {"tlscert": {"certfile": crt}},
+            ":b": {"any-of": [psk(), ":a", {"tlscert": {"certfile": other}}]},
+            ":c": {"tlscert": {"client-certificate": made.client.file}},
+        }
+    )
+    assert credentials.client_authorities() == [crt, other]
+    assert CredentialsMap().client_authorities() == []
+
+
+def test_clients_by_their_keys(made: Certificates) -> None:
+    credentials = loaded(
+        {
+            ":cert": {"tlscert": {"certfile": made.authority.file}},
+            ":group": {"any-of": [psk(b"1", b"a"), psk(b"2", b"b")]},
+            ":again": psk(b"3", b"a"),
+        }
+    )
+    assert credentials.find_dtls_psk(b"a") == (":group", b"1")
+    assert credentials.find_dtls_psk(b"b") == (":group", b"2")
+    with pytest.raises(KeyError):
+        credentials.find_dtls_psk(b"c")
+    assert credentials.has_dtls_psk()
+    del credentials[":group"], credentials[":again"]
+    assert not credentials.has_dtls_psk()

@@ -14,8 +14,8 @@ from aiocoap import defaults
 from aiocoap.transports.catalog import ROWS
 
 # What is opened beside the transports for datagrams.
-CONNECTIONS = ["tcpclient"]
-SERVER_CONNECTIONS = ["tcpserver", "tcpclient"]
+CONNECTIONS = ["tcpclient", "tlsclient", "ws"]
+SERVER_CONNECTIONS = ["tcpserver", "tcpclient", "tlsserver", "tlsclient", "ws"]
 
 VARIABLES = ("AIOCOAP_CLIENT_TRANSPORT", "AIOCOAP_SERVER_TRANSPORT", "AIOCOAP_REUSE_PORT")
 FUNCTIONS = {
@@ -28,6 +28,8 @@ FUNCTIONS = {
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in VARIABLES:
         monkeypatch.delenv(variable, raising=False)
+    # Whether it is there or not.
+    monkeypatch.setattr(defaults, "ws_missing_modules", list)
 
 
 def test_linux_has_the_full_transport() -> None:
@@ -53,6 +55,13 @@ def test_elsewhere_the_simple_ones_do(monkeypatch: pytest.MonkeyPatch, reason: s
         "simplesocketserver",
         *SERVER_CONNECTIONS,
     ]
+
+
+def test_servers_do_without_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(defaults, "ws_missing_modules", lambda: ["websockets"])
+    assert "ws" not in defaults.get_default_servertransports()
+    # Whoever uses it is told what is missing.
+    assert "ws" in defaults.get_default_clienttransports()
 
 
 async def test_the_running_loop_is_good_enough() -> None:

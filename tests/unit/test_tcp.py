@@ -251,23 +251,23 @@ def test_sockets_are_prepared() -> None:
     """Half-open connections are found by the system's own means."""
     for family in (socket.AF_INET, socket.AF_INET6):
         made = FakeSocket(family)
-        tcp._prepare_socket(made)
+        tcp.prepare_socket(made)
         assert (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1) in made.options
         assert (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1) in made.options
         set_ = {option for level, option, _ in made.options if level == socket.IPPROTO_TCP}
         names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
         assert {getattr(socket, name) for name in names if hasattr(socket, name)} <= set_
     other = FakeSocket(getattr(socket, "AF_UNIX", -1))
-    tcp._prepare_socket(other)
+    tcp.prepare_socket(other)
     assert other.options == []
-    tcp._prepare_socket(FakeSocket(problem=OSError(errno.EINVAL, "gone")))
-    tcp._prepare_socket(None)
+    tcp.prepare_socket(FakeSocket(problem=OSError(errno.EINVAL, "gone")))
+    tcp.prepare_socket(None)
 
 
 def test_systems_without_some_options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tcp, "_KEEPALIVE", (("TCP_NOT_THERE", 1),))
     made = FakeSocket()
-    tcp._prepare_socket(made)
+    tcp.prepare_socket(made)
     assert len(made.options) == 2
 
 
@@ -311,14 +311,14 @@ def test_every_address_of_a_name_is_tried() -> None:
         assert streams.dialled == [("192.0.2.1", 5683), ("192.0.2.2", 5683)]
 
 
-def test_the_first_problem_is_told() -> None:
+def test_the_first_problem_beyond_a_refusal_is_told() -> None:
     def unreachable() -> None:
         raise OSError(errno.ENETUNREACH, "unreachable")
 
     with Streams() as streams:
         streams.names["host.example"] = ["192.0.2.1", "192.0.2.2"]
         streams.refusals = {"192.0.2.1": refused, "192.0.2.2": unreachable}
-        with pytest.raises(ConnectError, match=r"host\.example:5683 .*refused"):
+        with pytest.raises(ConnectError, match=r"host\.example:5683 .*unreachable"):
             streams.result(streams.request(get("coap+tcp://host.example/h")))
 
 
@@ -376,7 +376,7 @@ def sockets(monkeypatch: pytest.MonkeyPatch) -> type[ListeningSocket]:
 
 def listen(streams: Streams, bind: Any, problem: Exception | None = None) -> TCPServer:
     async def create_server(factory: Any, *, sock: Any, **settings: Any) -> Listener:
-        assert settings == {"backlog": tcp._BACKLOG}
+        assert settings == {"backlog": tcp.BACKLOG}
         if problem is not None:
             raise problem
         return Listener(sock)
@@ -453,7 +453,7 @@ def test_there_is_no_socket_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(tcp.socket, "socket", none)
     with pytest.raises(BindError):
-        tcp._listening([Endpoint(socket.AF_INET, "127.0.0.1", 1, 0)], 1, False)
+        tcp.listening_socket([Endpoint(socket.AF_INET, "127.0.0.1", 1, 0)], 1, False)
 
 
 def test_names_that_can_not_be_listened_at() -> None:

@@ -1,0 +1,619 @@
+"""CoAP over TLS.
+
+Here live :class:`TLSClient` and :class:`TLSServer`, which put TLS below the connections of
+:mod:`aiocoap.transports.tcp`, and tell in words why there is none where that fails.
+
+The room knows the :mod:`ssl` module and what it calls things; which certificates and keys are
+used is said in :mod:`aiocoap.credentials`, and what goes over a connection is none of its business.
+
+RFC 8323 section 8.2 (``coaps+tcp``), section 8.5 (names of servers) and section 9.1.
+
+A server needs an :class:`ssl.SSLContext` with its certificate; such can be made for trying things
+out by ``openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost -addext
+subjectAltName=DNS:localhost -keyout key.pem -out cert.pem``, and a client trusts it if its
+credentials name ``cert.pem``.
+
+Bounds
+------
+
+At most ``MAX_HANDSHAKES`` handshakes of a server are under way; at the bound the one that has taken
+the longest is given up.  One that takes longer than ``CSM_TIMEOUT`` is, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from .._faults import NetworkError, ResolutionError
+from ..credentials import PSK_CIPHERS, CredentialsMap, CredentialsMissingError
+from ..numbers.constants import COAPS_PORT
+from ..util import hostportjoin
+from ..util.logration import LogRation
+from .resolution import host_of_sockaddr
+from .rfc8323common import MAX_LOGGED, Origin
+from .tcp import BACKLOG, ConnectError, TCPClient, TcpConnection, TCPServer
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+    from ..interfaces import TokenManager
+
+__all__ = ["TLSClient", "TLSServer", "TlsConnection", "TlsError"]
+
+MAX_HANDSHAKES = 512
+"""Number of handshakes of a server that are under way at the same time."""
+
+_ALPN = "coap"
+# What CoAP is called in the handshake (RFC 8323 section 11.7).
+
+_OTHER_ALPN = ("h2", "http/1.1")
+# What contexts may offer that serve others than us as well.
+
+
+class TlsError(ConnectError):
+    """There is no secure connection.
+
+    Args:
+        text: What is wrong.
+        help: What to do about it.
+    """
+
+    def __init__(self, text: str, help: str) -> None:
+        super().__init__(text)
+        self._help = help
+
+    def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
+        """Suggest what to do."""
+        return self._help
+
+
+class TlsConnection(TcpConnection):
+    """One connection over TLS, and the address of its other end.
+
+    Args:
+        args: As for connections over TCP.
+        kwargs: Likewise.
+    """
+
+    __slots__ = ("_claims", "_ssl_object")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._ssl_object: ssl.SSLObject | None = None
+        self._claims: tuple[str, ...] | None = None
+
+    def _objection(self, transport: asyncio.Transport) -> NetworkError | None:
+        """Return why a connection can not be used, or None; and find out who is who."""
+        ssl_object: ssl.SSLObject = transport.get_extra_info("ssl_object")
+        self._ssl_object = ssl_object
+        protocol = ssl_object.selected_alpn_protocol()
+        if self.origin is None:
+            port = transport.get_extra_info("sockname")[1]
+            name = getattr(ssl_object, "name_asked_for", None)
+            if name is not None:
+                # RFC 8323 section 8.5
+                self._local_hostinfo = cast("TLSServer", self._pool)._hostinfo(name, port)
+            is_fine = protocol in (None, _ALPN)
+        else:
+            # RFC 8323 section 8.2
+            port = transport.get_extra_info("peername")[1]
+            is_fine = protocol == _ALPN or (protocol is None and port == COAPS_PORT)
+        if is_fine:
+            return None
+        return TlsError(
+            f"{self._remote_hostinfo} speaks TLS, but does not say that it speaks CoAP "
+            f"(by ALPN {_ALPN!r})",
+            "Check the port. On any but 5684, the server has to negotiate the protocol: the ssl "
+            'module does that after context.set_alpn_protocols(["coap"]).',
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note that the connection is gone.
+
+        By TLS 1.3, a client learns only now that the server does not accept its certificate; and
+        not all servers tell.
+        """
+        if isinstance(exc, ssl.SSLError):
+            self._lose_by(*_explanation(exc, self._remote_hostinfo))
+        elif self.origin is not None and not self.signaling.is_open:
+            reason = "it closed the connection right after the handshake"
+            self._lose_by(reason, _HELP_REFUSED.format(self._remote_hostinfo))
+        super().connection_lost(exc)
+
+    def _lose_by(self, reason: str, help: str) -> None:
+        self.lose(reason, TlsError(f"{self._remote_hostinfo}: {reason}", help))
+
+    @property
+    def authenticated_claims(self) -> tuple[str, ...]:
+        """What the peer has proved about itself, for access decisions (unstable).
+
+        For a verified certificate, these are texts that say what each is about:
+
+        - ``sha256:`` and the fingerprint of the certificate in lower case hexadecimal digits,
+        - ``subject:`` and its subject in the form of RFC 4514, such as ``subject:CN=me,O=us``,
+        - its alternative names, such as ``DNS:me.example``, ``IP:192.0.2.1``,
+          ``email:me@us.example`` and ``URI:urn:dev:mac:0024befffe804ff1``.
+
+        For a client with a pre-shared key, it is the key of the entry in the server's credentials
+        that it is known by, such as ``:my-sensor``.  Who has not proved anything has no claims.
+        """
+        if self._claims is None:
+            self._claims = () if self._ssl_object is None else _claims(self._ssl_object)
+        return self._claims
+
+
+def _claims(ssl_object: ssl.SSLObject) -> tuple[str, ...]:
+    """Return what is known of the other end of a connection."""
+    known_as = getattr(ssl_object, "known_as", None)
+    if known_as is not None and ssl_object.version() == "TLSv1.2":
+        suite = ssl_object.cipher()
+        # That an identity was given proves nothing if the key was not used in the end.
+        if suite is not None and "PSK" in suite[0]:
+            return (known_as,)
+    certificate: dict[str, Any] | None = ssl_object.getpeercert()
+    if not certificate:
+        # There is none, or it was not verified.
+        return ()
+    import hashlib
+
+    der = ssl_object.getpeercert(True)
+    assert der is not None  # there is one
+    claims = [f"sha256:{hashlib.sha256(der).hexdigest()}"]
+    if certificate.get("subject"):
+        claims.append(f"subject:{_distinguished_name(certificate['subject'])}")
+    claims += [
+        _alternative_name(kind, name) for kind, name in certificate.get("subjectAltName", ())
+    ]
+    return tuple(claims)
+
+
+def _alternative_name(kind: str, name: Any) -> str:
+    """Return a subject's alternative name as a claim.
+
+    >>> _alternative_name("IP Address", "2001:DB8:0:0:0:0:0:1")
+    'IP:2001:db8::1'
+    """
+    if kind == "IP Address":
+        family = socket.AF_INET6 if ":" in name else socket.AF_INET
+        return f"IP:{socket.inet_ntop(family, socket.inet_pton(family, name.strip()))}"
+    return f"{kind}:{_distinguished_name(name) if kind == 'DirName' else name}"
+
+
+# RFC 4514 section 3; others go by the names that OpenSSL has for them.
+_SHORT = {
+    "commonName": "CN",
+    "localityName": "L",
+    "stateOrProvinceName": "ST",
+    "organizationName": "O",
+    "organizationalUnitName": "OU",
+    "countryName": "C",
+    "streetAddress": "STREET",
+    "domainComponent": "DC",
+    "userId": "UID",
+}
+_SPECIAL = re.compile(r'[\\,+"<>;=]|^[ #]| $')
+
+
+def _distinguished_name(name: tuple[tuple[tuple[str, str], ...], ...]) -> str:
+    """Return a name in the form of RFC 4514 section 2.
+
+    >>> _distinguished_name(((("organizationName", "A, B"),), (("commonName", "me"),)))
+    'CN=me,O=A\\\\, B'
+    """
+    return ",".join(
+        "+".join(f"{_SHORT.get(t, t)}={_SPECIAL.sub(_escaped, v)}" for t, v in part)
+        for part in reversed(name)
+    ).replace("\0", "\\00")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\{match[0]}"
+
+
+class _TLSMixIn:
+    """What clients and servers over TLS have in common."""
+
+    scheme: ClassVar[str] = "coaps+tcp"
+    default_port: ClassVar[int] = COAPS_PORT
+    _connection_class: ClassVar[type[TcpConnection]] = TlsConnection
+
+
+class TLSClient(_TLSMixIn, TCPClient):
+    """The connections that requests are sent by.
+
+    What servers are trusted by, and what is shown to them, is looked up in the client credentials
+    of the context, for each connection: :meth:`aiocoap.credentials.CredentialsMap.load_from_dict`.
+    The certificate has to be for the host in the URI, even if the server has given an alternative
+    address.
+    """
+
+    def _settings(self, origin: Origin) -> dict[str, Any]:
+        """Return what asyncio is to know when it connects, beyond the address.
+
+        Raises:
+            CredentialsMissingError: There is nothing to authenticate with.
+            ResolutionError: The host has a name that no certificate can have.
+        """
+        context = self.tman.client_credentials.ssl_client_context(
+            self.scheme, self._hostinfo(*origin)
+        )
+        context.set_alpn_protocols([_ALPN])
+        # Neither zones nor the dot of the root are part of names in certificates.
+        name = origin.host.partition("%")[0].removesuffix(".")
+        try:
+            name.encode("idna")
+        except UnicodeError as problem:
+            raise ResolutionError(f"{origin.host!r} is no host name: {problem}") from None
+        return {
+            "ssl": context,
+            "server_hostname": name,
+            "ssl_handshake_timeout": self.tuning.CSM_TIMEOUT,
+            "ssl_shutdown_timeout": self.tuning.RELEASE_TIMEOUT,
+        }
+
+    def _failure(self, problem: OSError, address: Origin) -> NetworkError:
+        """Return what a request fails with if there is no connection."""
+        hostinfo = hostportjoin(*address)
+        if problem.errno and not isinstance(problem, ssl.SSLError):
+            why = os.strerror(problem.errno)
+            return ConnectError(f"can not connect to {hostinfo} over TLS: {why}")
+        reason, help = _explanation(problem, self._hostinfo(*address))
+        return TlsError(f"can not connect to {hostinfo} over TLS: {reason}", help)
+
+
+def _explanation(problem: Exception, hostinfo: str) -> tuple[str, str]:
+    """Return what is wrong, and what to do about it.
+
+    Args:
+        problem: What the handshake has ended with.
+        hostinfo: The server.
+    """
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        said = problem.verify_message
+        if problem.verify_code in _TIMES:
+            return f"its certificate is out of date ({said})", _HELP_TIME
+        if problem.verify_code in _NAMES:
+            return f"its certificate is not for that name ({said})", _HELP_NAME
+        return f"its certificate is not trusted ({said})", _HELP_TRUST.format(hostinfo)
+    if isinstance(problem, ssl.SSLError) and not isinstance(problem, ssl.SSLEOFError):
+        said = getattr(problem, "reason", None) or ""
+        if said in _NO_TLS:
+            return "what answers there speaks no TLS", _HELP_NO_TLS
+        readable = said.replace("_", " ").lower() or str(problem)
+        if "ALERT_PROTOCOL_VERSION" in said or said == "UNSUPPORTED_PROTOCOL":
+            return f"there is no version of TLS in common ({readable})", _HELP_VERSION
+        if "NO_APPLICATION_PROTOCOL" in said:
+            return f"it does not speak CoAP there ({readable})", "Check the port."
+        if _REFUSED.search(said):
+            return f"it refuses the handshake ({readable})", _HELP_REFUSED.format(hostinfo)
+        return f"the handshake fails ({readable})", _HELP_OTHER
+    if isinstance(problem, ConnectionAbortedError):
+        return "it does not finish the handshake in time", _HELP_NO_TLS
+    return "it closed the connection during the handshake", _HELP_CLOSED
+
+
+# X509_V_ERR_… of OpenSSL: not valid yet, not any more; for another host, address or mailbox.
+_TIMES = frozenset((9, 10))
+_NAMES = frozenset((62, 63, 64))
+_NO_TLS = frozenset(
+    (
+        "WRONG_VERSION_NUMBER",
+        "HTTP_REQUEST",
+        "PACKET_LENGTH_TOO_LONG",
+        "RECORD_LAYER_FAILURE",
+        "UNEXPECTED_MESSAGE",
+    )
+)
+_REFUSED = re.compile(
+    "ALERT_(CERTIFICATE|BAD_CERT|UNSUPPORTED_CERT|NO_CERT|HANDSHAKE_FAIL|UNKNOWN_CA|ACCESS_DENIED"
+    "|UNKNOWN_PSK|DECRYPT_ERROR|INSUFFICIENT_SECURITY)|CERTIFICATE_REQUIRED"
+)
+_HELP_TIME = "Have the server's certificate renewed, and check the clock of this machine."
+_HELP_NAME = "Use one of the names that the certificate is for, in the URI."
+_HELP_TRUST = (
+    "If it is the right server, put its certificate, or that of the authority behind it, into a "
+    'file, and name that in the credentials: {{"coaps+tcp://{}/*": {{"tlscert": '
+    '{{"certfile": "FILE"}}}}}}.'
+)
+_HELP_NO_TLS = "Check the port; without TLS, the scheme is coap+tcp."
+_HELP_CLOSED = (
+    "Check the port (without TLS, the scheme is coap+tcp), and the credentials: the server may not "
+    "accept them."
+)
+_HELP_VERSION = "Version 1.2 or 1.3 is needed at both ends."
+_HELP_REFUSED = (
+    "The server may ask for a certificate; one is shown if the credentials have it: "
+    '{{"coaps+tcp://{}/*": {{"tlscert": {{"certfile": "FILE", "client-certificate": "FILE", '
+    '"client-key": "FILE"}}}}}}.'
+)
+_HELP_OTHER = "Check the port, and the settings of TLS at both ends."
+
+
+# Servers
+
+
+class TLSServer(_TLSMixIn, TCPServer):
+    """The connections that peers open, by which requests may go in both directions.
+
+    What the server credentials of the context say of clients goes into the SSL context: if there
+    is a ``tlscert`` among them, clients need a certificate of one of its authorities (unless the
+    context asks for one without insisting, ``ssl.CERT_OPTIONAL``); if there is a ``dtls``, clients
+    may use its key instead, where Python can do that (from 3.13 on), and TLS 1.2 is used.
+    """
+
+    _accepting: asyncio.Task[None] | None = None
+
+    def __init__(self, tman: TokenManager, log: Logger, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(tman, log, loop)
+        # What is under way, the oldest first; with the socket of those that nobody cares for yet.
+        self._handshakes: dict[asyncio.Task[None], socket.socket | None] = {}
+        self._failures = LogRation(
+            MAX_LOGGED, "More handshakes fail; no more are logged in this minute"
+        )
+
+    @classmethod
+    async def create_server(  # type: ignore[override] # as documented
+        cls,
+        bind: tuple[str | None, int | None] | None,
+        tman: TokenManager,
+        log: Logger,
+        loop: asyncio.AbstractEventLoop,
+        server_context: ssl.SSLContext,
+    ) -> TLSServer:
+        """Listen for connections.
+
+        Args:
+            bind: Host (address or name; None for all addresses) and port (None for that of the
+                scheme; 0 leaves it to the system).
+            tman: Is told of messages and errors; has the server credentials.
+            log: Logger.
+            loop: The running event loop.
+            server_context: What connections are secured by; it has the server's certificate.
+                The name of the protocol (ALPN) is added to what it offers to clients, and what
+                the credentials say of them.
+
+        Raises:
+            ResolutionError: The host's name can not be resolved.
+            BindError: The address can not be had; it is an OSError as well.
+            CredentialsMissingError: What the credentials say can not be used.
+        """
+        self = await super().create_server(bind, tman, log, loop, _server_context=server_context)
+        return cast("TLSServer", self)
+
+    async def _listen(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
+        """Begin to accept connections.
+
+        Raises:
+            CredentialsMissingError: What the credentials say can not be used.
+        """
+        assert context is not None  # the catalog says that it is needed
+        _prepare(context, self.tman.server_credentials)
+        sock.listen(BACKLOG)
+        self._accepting = self.loop.create_task(self._accept_all(sock, context), name="TLS server")
+
+    async def _accept_all(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        """Accept connections, and begin with TLS on them."""
+        with sock:
+            while True:
+                try:
+                    connection, peer = await self.loop.sock_accept(sock)
+                except ConnectionError:
+                    continue  # it is gone already
+                except OSError as problem:
+                    # There are too many open files.
+                    self._tell("No connections can be accepted for a moment: %s", problem.strerror)
+                    await asyncio.sleep(_PAUSE)
+                    continue
+                if len(self._handshakes) >= MAX_HANDSHAKES:
+                    next(iter(self._handshakes)).cancel()
+                task = self.loop.create_task(
+                    self._shake_hands(connection, peer, context), name="TLS handshake"
+                )
+                self._handshakes[task] = connection
+                task.add_done_callback(self._end_handshake)
+                # Others want to get on, too, however many come.
+                await asyncio.sleep(0)
+
+    async def _shake_hands(self, sock: socket.socket, peer: Any, context: ssl.SSLContext) -> None:
+        """Secure a connection, and have it used."""
+        this = asyncio.current_task()
+        assert this is not None  # it runs this
+        self._handshakes[this] = None
+        try:
+            await self.loop.connect_accepted_socket(
+                self._accept,
+                sock,
+                ssl=context,
+                ssl_handshake_timeout=self.tuning.CSM_TIMEOUT,
+                ssl_shutdown_timeout=self.tuning.RELEASE_TIMEOUT,
+            )
+        except Exception as problem:
+            why = getattr(problem, "reason", None) or str(problem) or "the peer has closed it"
+            peer_name = hostportjoin(host_of_sockaddr(peer), peer[1])
+            self._tell("The TLS handshake with %s failed: %s", peer_name, why)
+
+    def _tell(self, text: str, *args: object) -> None:
+        """Log a line, unless strangers have caused too many of them."""
+        self._failures.log(self.loop.time(), self.log.info, text, *args)
+
+    def _end_handshake(self, task: asyncio.Task[None]) -> None:
+        """Take note that a handshake is over."""
+        sock = self._handshakes.pop(task)
+        if sock is not None:
+            # It did not even begin.
+            sock.close()
+
+    async def _stop_listening(self) -> None:
+        """Accept no connections any more."""
+        tasks = [*self._handshakes, *([] if self._accepting is None else [self._accepting])]
+        self._accepting = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+_PAUSE = 1.0
+# Seconds until connections are accepted again after that failed.
+
+
+# What a server's context gets to know
+
+
+class _ObservedHandshake:
+    """Mixed into the SSL objects of a context: remembers what is said in the handshake.
+
+    Attributes:
+        name_asked_for: The name by which the client calls the server, or None.
+        known_as: Who the client says it is, if there is a key for that.
+    """
+
+    name_asked_for: str | None = None
+    known_as: str | None = None
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake."""
+        # The ssl module reports names that are not ASCII by a traceback, each time that a
+        # stranger asks for one.
+        hook = sys.unraisablehook
+        sys.unraisablehook = partial(_leave_out_names, hook)
+        _at_work.ssl_object = self
+        try:
+            super().do_handshake()  # type: ignore[misc] # there is an SSLObject beside
+        finally:
+            _at_work.ssl_object = None
+            sys.unraisablehook = hook
+
+
+class _SSLObject(_ObservedHandshake, ssl.SSLObject):
+    """The usual SSL object, observed."""
+
+
+_at_work = threading.local()
+# Whose handshake a callback is about; there may be a loop in each of several threads.
+
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?", re.IGNORECASE)
+
+
+def _leave_out_names(hook: Any, unraisable: Any) -> None:
+    """Report an exception that nobody could catch, unless it is of the kind known here."""
+    if unraisable.exc_type is not UnicodeDecodeError or not isinstance(unraisable.object, bytes):
+        hook(unraisable)
+
+
+class _NameListener:
+    """Remembers the name that clients ask for (SNI).
+
+    Args:
+        previous: What wants to know about that, too.
+    """
+
+    def __init__(self, previous: Any) -> None:
+        self._previous = previous
+
+    def __call__(
+        self, ssl_object: ssl.SSLObject, name: str | None, context: ssl.SSLContext
+    ) -> int | None:
+        # It becomes part of URIs.
+        if name is not None and isinstance(ssl_object, _ObservedHandshake):
+            ssl_object.name_asked_for = name.lower() if _NAME.fullmatch(name) else None
+        if self._previous is None:
+            return None
+        answer: int | None = self._previous(ssl_object, name, context)
+        return answer
+
+
+def _prepare(context: ssl.SSLContext, credentials: CredentialsMap) -> None:
+    """Add to a server's context what it needs for CoAP.
+
+    Raises:
+        CredentialsMissingError: What the credentials say can not be used.
+    """
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(f"a server's context is an ssl.SSLContext, not {context!r}")
+    if context.minimum_version < ssl.TLSVersion.TLSv1_2:
+        # RFC 7925 section 4, RFC 8996
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    authorities = credentials.client_authorities()
+    for name in authorities:
+        try:
+            context.load_verify_locations(name)
+        except OSError as problem:
+            raise CredentialsMissingError(f"certificates in {name!r}: {problem.strerror}") from None
+    if authorities and context.verify_mode is ssl.CERT_NONE:
+        context.verify_mode = ssl.CERT_REQUIRED
+    if credentials.has_dtls_psk():
+        _take_keys(context, credentials)
+    if not _selects(context, _ALPN):
+        others = [name for name in _OTHER_ALPN if _selects(context, name)]
+        context.set_alpn_protocols([_ALPN, *others])
+    if not isinstance(context.sni_callback, _NameListener):
+        context.sni_callback = _NameListener(context.sni_callback)
+    kind = context.sslobject_class
+    if kind is ssl.SSLObject:
+        context.sslobject_class = _SSLObject
+    elif not issubclass(kind, _ObservedHandshake):
+        context.sslobject_class = type(kind.__name__, (_ObservedHandshake, kind), {})
+
+
+def _take_keys(context: ssl.SSLContext, credentials: CredentialsMap) -> None:
+    """Let clients authenticate by pre-shared keys, if Python can do that.
+
+    RFC 4279, RFC 7925 section 4.2.
+    """
+    set_callback = getattr(context, "set_psk_server_callback", None)
+    if set_callback is None:
+        # The credentials may be meant for DTLS.
+        return
+    # By version 1.3, it could not be told whether a key was used in the end.  Nor can it be told
+    # whose session it was that is resumed.
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_TICKET
+    with_keys = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with_keys.set_ciphers(PSK_CIPHERS)
+    suites = [suite["name"] for one in (context, with_keys) for suite in one.get_ciphers()]
+    # Those of version 1.3 have other names, and can not be chosen.
+    context.set_ciphers(":".join(name for name in suites if not name.startswith("TLS_")))
+
+    def key_of(identity: str | None) -> bytes:
+        try:
+            known_as, psk = credentials.find_dtls_psk((identity or "").encode())
+        except (KeyError, UnicodeError):
+            return b""
+        ssl_object = getattr(_at_work, "ssl_object", None)
+        if ssl_object is not None:
+            ssl_object.known_as = known_as
+        return psk
+
+    set_callback(key_of)
+
+
+def _selects(context: ssl.SSLContext, protocol: str) -> bool:
+    """Whether a server's context would choose a protocol that is the only one offered to it.
+
+    It can not be asked for that, so it is tried out, in memory.
+    """
+    asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    asking.check_hostname = False
+    asking.verify_mode = ssl.CERT_NONE
+    asking.set_alpn_protocols([protocol])
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = asking.wrap_bio(back, there)
+    server = context.wrap_bio(there, back, server_side=True)
+    for end in (client, server, client):
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:
+            # It has no certificate.
+            return False
+    return client.selected_alpn_protocol() == protocol

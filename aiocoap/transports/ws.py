@@ -1,0 +1,562 @@
+"""CoAP over WebSockets.
+
+Here live :class:`WSRemote`, one connection, and :class:`WSPool`, the transport, which opens such
+connections, accepts them, or both.  Either end of a connection may send requests.
+
+The room knows addresses and sockets; what WebSockets are is known in
+:mod:`aiocoap.transports.wslink`, which is imported when there is something to connect to or to
+listen to, and what goes over a connection is a matter of
+:mod:`aiocoap.transports.rfc8323common`.
+
+RFC 8323 section 4 (WebSockets), sections 8.3 and 8.4 (``coap+ws`` and ``coaps+ws``).
+
+Ports
+-----
+
+The default ports of the schemes, 80 and 443, are those of web servers, which can pass on
+WebSockets, while this transport can not serve web pages.  So a server listens at ``SERVER_PORT``
+unless it is told otherwise, and by TLS one port higher, and lets a web server pass on to there
+what is asked at ``/.well-known/coap``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Coroutine, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from .. import defaults
+from .._faults import NetworkError, NoRequestInterface, UnparsableMessage
+from ..address import EndpointAddress
+from ..sansio.framing import decode_unframed, encode_unframed
+from ..util import hostportjoin
+from .resolution import host_of_sockaddr, resolve, resolve_bind, split_destination
+from .rfc8323common import ConnectionPool, Origin, RFC8323Remote
+from .tcp import ConnectError, listening_socket, prepare_socket
+
+if TYPE_CHECKING:
+    from logging import Logger
+    from ssl import SSLContext
+    from types import ModuleType
+
+    from ..credentials import CredentialsMap
+    from ..interfaces import TokenManager
+    from ..message import Message
+    from .wslink import Link, Server, ServerLink
+
+__all__ = ["LibraryMissing", "PoolKey", "WSPool", "WSRemote"]
+
+SERVER_PORT = 8683
+"""Port that servers listen at where they are not told another one; by TLS, one higher."""
+
+MAX_OPENING = 1024
+"""Number of connections whose opening handshake is not complete."""
+
+# Ports that URIs without one stand for.
+_DEFAULT_PORTS = {"coap+ws": 80, "coaps+ws": 443}
+
+
+class LibraryMissing(NoRequestInterface, ImportError):
+    """The library that WebSockets are made with is not installed.
+
+    It is an :exc:`ImportError` as well.
+    """
+
+    def __str__(self) -> str:
+        return "CoAP over WebSockets needs the package websockets, version 14 or newer"
+
+    def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
+        """Say how it is installed."""
+        return 'Install it: pip install "aiocoap[ws]"'
+
+
+def _library() -> Any:
+    """Return the room that the library is used in.
+
+    Raises:
+        LibraryMissing: It is not installed, or too old.
+    """
+    try:
+        from . import wslink
+    except ImportError as problem:
+        raise LibraryMissing from problem
+    library: ModuleType = wslink
+    return library
+
+
+class PoolKey(NamedTuple):
+    """What connections are opened for, and told apart by."""
+
+    scheme: str
+    """``coap+ws`` or ``coaps+ws``."""
+    hostinfo: str
+    """Host in lower case, with the port where it is not that of the scheme."""
+
+    @property
+    def host(self) -> str:
+        """Address or name, perhaps with a zone."""
+        return split_destination(self.hostinfo)[0]
+
+    @property
+    def port(self) -> int:
+        """1 to 65535."""
+        return split_destination(self.hostinfo, _DEFAULT_PORTS[self.scheme])[1]
+
+
+def _hostinfo(scheme: str, host: str, port: int) -> str:
+    """Return an authority as it stands in URIs of a scheme."""
+    return hostportjoin(host, None if port == _DEFAULT_PORTS[scheme] else port)
+
+
+def _hostinfo_of(scheme: str, sockaddr: tuple[Any, ...] | None) -> str:
+    """Return the authority of a socket address, which there is none of when the socket is gone."""
+    if not sockaddr:
+        return "(nobody)"
+    return _hostinfo(scheme, host_of_sockaddr(sockaddr), sockaddr[1])
+
+
+class WSRemote(RFC8323Remote, EndpointAddress):
+    """One connection over a WebSocket, and the address of its other end.
+
+    Args:
+        pool: The pool that it belongs to.
+        connection: A link whose opening handshake is complete.
+        loop: The running event loop.
+        log: Logger.
+        scheme: ``coap+ws`` or ``coaps+ws``.
+        local_hostinfo: Authority that the peer connected to, if it opened the connection.
+        remote_hostinfo: Authority that was connected to, if it was opened from here.
+    """
+
+    __slots__ = ("_connection", "_held", "_scheme")
+
+    def __init__(
+        self,
+        pool: WSPool,
+        connection: Link,
+        loop: asyncio.AbstractEventLoop,
+        log: Logger,
+        *,
+        scheme: str,
+        local_hostinfo: str | None = None,
+        remote_hostinfo: str | None = None,
+    ) -> None:
+        self._scheme = scheme
+        self._begin(pool, None if remote_hostinfo is None else PoolKey(scheme, remote_hostinfo))
+        self._local_hostinfo = local_hostinfo or _hostinfo_of(scheme, connection.local_address)
+        self._remote_hostinfo = remote_hostinfo or _hostinfo_of(scheme, connection.remote_address)
+        # What the pool has been told of messages that are not complete.
+        self._held = 0
+        self._connection = connection
+        connection.attach(self)
+
+    @property
+    def scheme(self) -> str:
+        """URI scheme of the connection; it is the same at both ends."""
+        return self._scheme
+
+    # Messages that come
+
+    async def run(self) -> None:
+        """Take in what comes, until the connection is gone."""
+        link = self._connection
+        try:
+            while (data := await link.receive()) is not None:
+                # What comes after the end is read for the sake of the closing handshake.
+                if self.end is None:
+                    self._receive(data)
+            self.lose(link.reason)
+        except Exception as problem:
+            # It is ours, and nobody above could tell of it.
+            self._pool.loop.call_exception_handler(
+                {"message": f"{self!r} can not go on", "exception": problem}
+            )
+            self.lose("it can not go on")
+            link.abort()
+        finally:
+            self._account(0)
+
+    def _receive(self, data: str | bytes) -> None:
+        """Take in a message of the WebSocket.
+
+        RFC 8323 section 4.2: it is binary, and a message of CoAP as a whole.
+        """
+        if isinstance(data, str):
+            self.abort("text is no message")
+            return
+        try:
+            message = decode_unframed(data, self)
+        except UnparsableMessage as fault:
+            self.abort(f"what came is no message: {fault}")
+            return
+        self._note_held(True)
+        self._take(message)
+        if self.signaling.release is not None:
+            self._after_reading()
+
+    def note_bytes(self) -> None:
+        """Take note that something came."""
+        if self.end is None:
+            self._note_held(False)
+
+    def _note_held(self, is_progress: bool) -> None:
+        """Take note of how much there is of messages that are not complete."""
+        held = self._connection.held
+        self.patience.received(self._pool.loop.time(), held > 0, is_progress)
+        if held != self._held:
+            self._account(held)
+
+    def _account(self, held: int) -> None:
+        """Tell the pool how many bytes are kept of messages that are not complete."""
+        is_bearable = self._pool.account(held - self._held)
+        self._held = held
+        if not is_bearable:
+            self.abort("there are too many unfinished messages")
+
+    def note_stall(self) -> None:
+        """Take note that the peer does not read."""
+        self._stall()
+
+    def note_flow(self) -> None:
+        """Take note that the peer reads again."""
+        if self.end is None:
+            self._flow()
+
+    def note_end(self, reason: str, is_fault: bool) -> None:
+        """Take note that the closing handshake has begun."""
+        if self.end is None:
+            if is_fault:
+                self._pool.log_end(self, reason)
+            self.lose(reason)
+            self._close(True)
+
+    # What is the transport's part of a connection
+
+    def _encode(self, message: Message) -> bytes:
+        return encode_unframed(message)
+
+    def _send_bytes(self, data: bytes) -> None:
+        self._connection.send_now(data)
+
+    def flush(self) -> None:
+        """Do nothing: a WebSocket's messages have gone already."""
+
+    def _read_on(self, is_wanted: bool) -> None:
+        self._connection.read_on(is_wanted)
+
+    def _close(self, is_orderly: bool) -> None:
+        if self._connection.is_lost:
+            return
+        if is_orderly:
+            if not self._is_stalled:
+                # The other half of the closing handshake has to be read.
+                self._connection.read_on(True)
+            self._connection.part()
+            self._pool.watch_end(self)
+        else:
+            self._connection.abort()
+
+
+class WSPool(ConnectionPool[PoolKey]):
+    """All connections over WebSockets of a context, whichever end opened them.
+
+    A connection is opened when the first request goes to an origin (scheme, host and port), and
+    serves all others to it, until nobody has used it for ``IDLE_TIMEOUT``.
+    """
+
+    scheme: ClassVar[str] = "coap+ws"
+    default_port: ClassVar[int] = _DEFAULT_PORTS["coap+ws"]
+
+    def __init__(self, tman: TokenManager, log: Logger, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(tman, log, loop)
+        self._credentials: CredentialsMap = tman.client_credentials
+        self._servers: list[Server] = []
+        self._bound: tuple[str, int] | None = None
+        # What the event loop knows, and what of that is not ready yet.
+        self._links: dict[Link, None] = {}
+        self._opening: dict[Link, None] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._all_gone: asyncio.Future[None] | None = None
+
+    # How it is opened
+
+    @classmethod
+    async def create_transport(
+        cls,
+        tman: TokenManager,
+        log: Logger,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        client_credentials: CredentialsMap,
+        server_bind: tuple[str | None, int | None] | None = None,
+        server_context: SSLContext | None = None,
+    ) -> WSPool:
+        """Return a transport that opens connections when they are needed, and may accept some.
+
+        Args:
+            tman: Is told of messages and errors.
+            log: Logger.
+            loop: The running event loop.
+            client_credentials: What to authenticate with, and to trust, as a client.
+            server_bind: Host (address or name; None for all addresses) and port (None for
+                ``SERVER_PORT``; 0 leaves it to the system) to listen at; None not to listen.
+            server_context: What connections are secured by at the port after that.
+
+        Raises:
+            LibraryMissing: It is to listen, and the library for that is not installed.
+            ResolutionError: The host's name can not be resolved.
+            BindError: The address can not be had; it is an OSError as well.
+            ValueError: There is no such port.
+        """
+        self = cls(tman, log, loop)
+        self._credentials = client_credentials
+        if server_bind is not None:
+            try:
+                await self._listen(server_bind, server_context)
+            except BaseException:
+                await self.shutdown()
+                raise
+        return self
+
+    @classmethod
+    async def create_server(
+        cls,
+        bind: tuple[str | None, int | None] | None,
+        tman: TokenManager,
+        log: Logger,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        client_credentials: CredentialsMap,
+        server_context: SSLContext | None = None,
+    ) -> WSPool:
+        """Return a transport that listens, at the default port of all addresses if need be.
+
+        Args:
+            bind: Host and port, either of which may be None, or None for both.
+            tman: As for :meth:`create_transport`.
+            log: As there.
+            loop: As there.
+            client_credentials: As there.
+            server_context: As there.
+
+        Raises:
+            LibraryMissing: The library is not installed.
+            ResolutionError: The host's name can not be resolved.
+            BindError: The address can not be had; it is an OSError as well.
+            ValueError: There is no such port.
+        """
+        return await cls.create_transport(
+            tman,
+            log,
+            loop,
+            client_credentials=client_credentials,
+            server_bind=(None, None) if bind is None else bind,
+            server_context=server_context,
+        )
+
+    async def _listen(
+        self, bind: tuple[str | None, int | None], context: SSLContext | None
+    ) -> None:
+        """Listen at a port, and by TLS at the one after that."""
+        library = _library()
+        host, port = bind
+        schemes: list[tuple[str, SSLContext | None]] = [("coap+ws", None)]
+        if context is not None:
+            schemes.append(("coaps+ws", context))
+        for number, (scheme, secured_by) in enumerate(schemes):
+            wanted = SERVER_PORT if port is None else port
+            endpoints, actual = await resolve_bind(
+                self.loop, (host, wanted + number if wanted else 0)
+            )
+            # With port 0, the system would choose ports that others share already.
+            sock = listening_socket(endpoints, actual, bool(actual) and defaults.has_reuse_port())
+            name = sock.getsockname()
+            self._servers.append(
+                await library.listen(
+                    self,
+                    sock,
+                    partial(self._serve, scheme),
+                    tuning=self.tuning,
+                    log=self.log,
+                    context=secured_by,
+                )
+            )
+            if self._bound is None:
+                self._bound = (host_of_sockaddr(name), name[1])
+
+    @property
+    def bound_address(self) -> tuple[str, int] | None:
+        """Host and port that can be connected to without TLS, if there is one."""
+        return self._bound
+
+    # Connections
+
+    def _origin_of(self, destination: EndpointAddress) -> PoolKey | None:
+        """Return the key of a URI's connections where its scheme is for here."""
+        scheme = destination.scheme
+        default_port = _DEFAULT_PORTS.get(scheme)
+        if default_port is None:
+            return None
+        host, port = split_destination(destination.hostinfo, default_port)
+        return PoolKey(scheme, _hostinfo(scheme, host.lower(), port))
+
+    def _default_port(self, origin: PoolKey) -> int:
+        """Return the port of the scheme."""
+        return _DEFAULT_PORTS[origin.scheme]
+
+    async def _open(self, origin: PoolKey, address: Origin) -> WSRemote:
+        """Open a connection by the first address of a host that takes it.
+
+        Raises:
+            LibraryMissing: The library is not installed.
+            CredentialsMissingError: There is nothing to authenticate with.
+            ResolutionError: The name can not be resolved.
+            NetworkError: It can not be opened.
+        """
+        library = _library()
+        context = None
+        if origin.scheme == "coaps+ws":
+            context = self._credentials.ssl_client_context(origin.scheme, origin.hostinfo)
+        # Zones mean nothing to others (RFC 6874 section 4).
+        name = origin.host.partition("%")[0]
+        try:
+            link = await library.connect(
+                self,
+                await self._connected_socket(address),
+                hostportjoin(name, origin.port),
+                tuning=self.tuning,
+                log=self.log,
+                context=context,
+                server_name=name,
+            )
+        except library.HandshakeError as problem:
+            raise self._failure(address, str(problem)) from problem
+        except OSError as problem:
+            raise self._failure(address, _reason(problem)) from problem
+        remote = WSRemote(
+            self,
+            link,
+            self.loop,
+            self.log,
+            scheme=origin.scheme,
+            remote_hostinfo=origin.hostinfo,
+        )
+        if not self.add(remote):
+            link.abort()
+            raise self._failure(address, "there are too many connections")
+        self.spawn(remote.run(), f"connection to {origin.host}")
+        return remote
+
+    async def _connected_socket(self, address: Origin) -> socket.socket:
+        """Return a socket that is connected to a host.
+
+        Raises:
+            ResolutionError: The name can not be resolved.
+            OSError: None of its addresses takes the connection.
+        """
+        first: OSError | None = None
+        for endpoint in await resolve(self.loop, *address):
+            sock = None
+            try:
+                sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
+                sock.setblocking(False)
+                await self.loop.sock_connect(sock, endpoint.sockaddr)
+            except BaseException as problem:
+                if sock is not None:
+                    sock.close()
+                if not isinstance(problem, OSError):
+                    raise
+                first = first or problem
+            else:
+                prepare_socket(sock)
+                return sock
+        assert first is not None  # resolving gives one address at least
+        raise first
+
+    def _failure(self, address: Origin, reason: str) -> NetworkError:
+        """Return what a request fails with if there is no connection."""
+        return ConnectError(
+            f"can not connect to {hostportjoin(*address)} over WebSockets: {reason}"
+        )
+
+    async def _serve(self, scheme: str, link: ServerLink) -> None:
+        """Serve a connection that a peer has opened, until it is gone."""
+        self._opening.pop(link, None)
+        host, port = split_destination(link.host, _DEFAULT_PORTS[scheme])
+        remote = WSRemote(
+            self,
+            link,
+            self.loop,
+            self.log,
+            scheme=scheme,
+            local_hostinfo=_hostinfo(scheme, host.lower(), port),
+        )
+        if self.add(remote):
+            await remote.run()
+        else:
+            link.abort()
+
+    # What links tell
+
+    def link_made(self, link: Link) -> None:
+        """Take note of a new link; one too many makes the oldest go that is not ready yet."""
+        self._links[link] = None
+        if not link.is_server:
+            return
+        self._opening[link] = None
+        if len(self._opening) > MAX_OPENING:
+            oldest = next(iter(self._opening))
+            del self._opening[oldest]
+            oldest.abort()
+
+    def link_lost(self, link: Link) -> None:
+        """Take note that the event loop has forgotten a link."""
+        self._opening.pop(link, None)
+        del self._links[link]
+        if isinstance(link.user, WSRemote):
+            self.forget_transport(link.user)
+        if not self._links and self._all_gone is not None and not self._all_gone.done():
+            self._all_gone.set_result(None)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run something until it is done."""
+        task = self.loop.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # The end
+
+    async def _stop_listening(self) -> None:
+        """Accept no connections any more."""
+        for server in self._servers:
+            server.close(close_connections=False)
+
+    async def _closed(self) -> None:
+        """Wait until the event loop has forgotten the connections."""
+        for link in list(self._opening):
+            link.abort()
+        for is_last in (False, True):
+            if not self._links:
+                break
+            if is_last:
+                for link in list(self._links):
+                    link.abort()
+            self._all_gone = self.loop.create_future()
+            await asyncio.wait([self._all_gone], timeout=self.tuning.RELEASE_TIMEOUT)
+        for server in self._servers:
+            await server.wait_closed()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+def _reason(problem: OSError) -> str:
+    """Return what the system says, or what TLS does."""
+    if verify_message := getattr(problem, "verify_message", None):
+        return f"the server's certificate is not to be trusted: {verify_message}"
+    # The numbers of TLS are not those of the system.
+    if problem.errno and type(problem).__module__ != "ssl":
+        return os.strerror(problem.errno)
+    return str(problem)
