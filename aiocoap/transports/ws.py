@@ -415,11 +415,6 @@ class WSPool(ConnectionPool[PoolKey]):
         """Host and port that can be connected to by TLS, if there are any."""
         return self._bound[1] if len(self._bound) > 1 else None
 
-    @property
-    def schemes(self) -> frozenset[str]:
-        """URI schemes that requests by the connections have."""
-        return frozenset(_DEFAULT_PORTS)
-
     # Connections
 
     @property
