@@ -374,12 +374,14 @@ class Context(interfaces.RequestProvider):
                 return _checked(message, interface)
         if self._is_shut_down:
             raise error.LibraryShutdown
+        where = message.destination()
         if message.is_resolved:
-            raise error.NoRequestInterface(
-                f"no transport of this context goes to {message.remote!r}"
-            )
-        where = message.destination().uri_base
-        raise error.NoRequestInterface(f"no transport of this context serves {where}")
+            # It is an address of another context, which can be had here as well, if it has a name.
+            if _is_anonymous(message.remote):
+                raise error.NoRequestInterface(f"no transport goes to {message.remote!r} from here")
+            message.remote = where
+            return await self.find_remote_and_interface(message)
+        raise error.NoRequestInterface(f"no transport of this context serves {where.uri_base}")
 
     def find_remote_and_interface_now(self, message: Message) -> interfaces.RequestInterface | None:
         """Do the same, if that needs no waiting; else return None.
@@ -439,6 +441,14 @@ def _end_if_cancelled(pipe: Pipe, task: asyncio.Task[Any]) -> None:
     """End a request that was on its way to a transport when the context was shut down."""
     if task.cancelled():
         pipe.add_exception(error.LibraryShutdown())
+
+
+def _is_anonymous(remote: Any) -> bool:
+    """Whether an address can not be named."""
+    try:
+        return not remote.uri_base
+    except error.AnonymousHost:
+        return True
 
 
 def _checked(

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from aiocoap import CHANGED, Context, Message, resource
-from aiocoap.error import AnonymousHost, NetworkError
+from aiocoap.error import AnonymousHost, NetworkError, NoRequestInterface
 from aiocoap.numbers.codes import GET, PUT
 from aiocoap.util import hostportjoin
 from tests.certificates import Certificates
@@ -125,6 +125,27 @@ async def test_a_whole_conversation(made: Certificates, scheme: str) -> None:
         if scheme != "coap":
             with pytest.raises(AnonymousHost):
                 first.remote.uri_base_local  # noqa: B018
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_an_address_of_another_context(made: Certificates, scheme: str) -> None:
+    async with serving(made) as (changing, uris), asking(made) as one, asking(made) as other:
+        remote = (await ask(one, GET, uris[scheme])).remote
+        message = Message(code=GET, uri_path=["it"])
+        message.remote = remote
+        response = await other.request(message).response
+        assert response.payload == b"0"
+        # Nobody can connect to clients.
+        if scheme != "coap":
+            message = Message(code=GET, uri_path=["mine"])
+            connections = changing.context.request_interfaces
+            message.remote = next(
+                connection
+                for interface in connections
+                for connection in getattr(interface.token_interface, "connections", ())  # type: ignore[attr-defined]
+            )
+            with pytest.raises(NoRequestInterface):
+                await other.request(message).response
 
 
 @pytest.mark.parametrize("scheme", [scheme for scheme in SCHEMES if scheme != "coap"])
