@@ -199,9 +199,10 @@ class WSRemote(RFC8323Remote, EndpointAddress):
             self.abort(f"what came is no message: {fault}")
             return
         self._note_held(True)
-        self._take(message)
-        if self.signaling.release is not None:
-            self._after_reading()
+        if self.end is None:
+            self._take(message)
+            if self.signaling.release is not None:
+                self._after_reading()
 
     def note_bytes(self) -> None:
         """Take note that something came."""

@@ -40,6 +40,7 @@ from aiocoap.transports import rfc8323common, ws, wslink
 from tests.certificates import Certificates, Made
 from tests.integration.conftest import policy
 from tests.integration.web import (
+    COAP,
     GREETING,
     PATIENCE,
     aborted,
@@ -799,6 +800,31 @@ async def test_tls(certificates: Certificates, secured: ssl.SSLContext) -> None:
         for wrong in (f"coap+ws://[::1]:{secure}/", f"coaps+ws://[::1]:{plain}/"):
             with pytest.raises(error.NetworkError, match="over WebSockets"):
                 await requester.request(Message(code=GET, uri=wrong)).response
+
+
+async def test_a_certificate_serves_tcp_as_well(
+    certificates: Certificates, secured: ssl.SSLContext
+) -> None:
+    """What one transport does with the server's context is not in the way of the other."""
+    root, here = site()
+    async with served(root, _ssl_context=secured, transports=["tlsserver", "ws"]) as (server, tls):
+        web = server.request_interfaces[1].token_interface.secure_address[1]  # type: ignore[attr-defined]
+        context = await Context.create_client_context(transports=["tlsclient", "ws"])
+        async with context:
+            trust(context, "coaps+ws://*", certificates.authority)
+            trust(context, "coaps+tcp://*", certificates.authority)
+            for uri in (f"coaps+ws://[::1]:{web}/here", f"coaps+tcp://[::1]:{tls}/here"):
+                answer = await context.request(Message(code=GET, uri=uri)).response
+                assert answer.payload.decode() == uri
+        # Browsers say that they speak HTTP.
+        browser = ssl.create_default_context(cafile=certificates.authority.file)
+        browser.set_alpn_protocols(["http/1.1"])
+        uri = f"wss://[::1]:{web}/.well-known/coap"
+        async with connect(uri, ssl=browser, subprotocols=COAP, proxy=None) as raw:
+            await raw.send(GREETING)
+            await raw.send(GET_HERE)
+            assert (await received(raw)).code == CONTENT
+    assert [remote.scheme for remote in here.remotes] == ["coaps+ws", "coaps+tcp", "coaps+ws"]
 
 
 async def test_a_certificate_of_somebody_else(certificates: Certificates) -> None:

@@ -281,6 +281,22 @@ async def test_too_much_of_them_aborts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bench.pool._kept == 0
 
 
+async def test_nothing_is_taken_from_a_connection_that_this_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    bench.link.coming.put_nowait(GREETING)
+    task = asyncio.create_task(bench.remote.run())
+    await asyncio.sleep(0)
+    monkeypatch.setattr(rfc8323common, "MAX_KEPT", 99)
+    bench.link.held = 100
+    bench.link.coming.put_nowait(encode_unframed(Message(code=GET)))
+    bench.link.coming.put_nowait(None)
+    await task
+    assert bench.manager.requests == []
+    assert bench.last.code == ABORT
+
+
 # Peers that do not read, and those that go
 
 
