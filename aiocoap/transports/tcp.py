@@ -26,6 +26,7 @@ from ..address import EndpointAddress
 from ..numbers.constants import COAP_PORT
 from ..sansio.framing import FrameReader, encode_frame
 from ..util import hostportjoin
+from .connectionpool import ConnectionPool, Origin, canonical_host
 from .resolution import (
     BindError,
     Endpoint,
@@ -35,7 +36,7 @@ from .resolution import (
     resolve_bind,
     split_destination,
 )
-from .rfc8323common import ConnectionPool, Origin, RFC8323Remote, canonical_host
+from .rfc8323common import RFC8323Remote
 
 if TYPE_CHECKING:
     from logging import Logger

@@ -38,7 +38,7 @@ from .._faults import NetworkError, ResolutionError
 from ..credentials import PSK_CIPHERS, CredentialsMap, CredentialsMissingError
 from ..numbers.constants import COAPS_PORT
 from ..util import hostportjoin
-from .rfc8323common import Origin
+from .connectionpool import Origin
 from .tcp import ConnectError, TCPClient, TcpConnection, TCPServer
 
 if TYPE_CHECKING:

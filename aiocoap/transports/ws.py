@@ -33,8 +33,9 @@ from .._faults import NetworkError, NoRequestInterface, UnparsableMessage
 from ..address import EndpointAddress
 from ..sansio.framing import decode_unframed, encode_unframed
 from ..util import hostportjoin
+from .connectionpool import ConnectionPool, Origin, canonical_host
 from .resolution import host_of_sockaddr, resolve, resolve_bind, split_destination
-from .rfc8323common import ConnectionPool, Origin, RFC8323Remote, canonical_host
+from .rfc8323common import RFC8323Remote
 from .tcp import ConnectError, listening_socket, prepare_socket
 
 if TYPE_CHECKING:

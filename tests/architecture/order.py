@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         sansio.observation sansio.blocksize sansio.blockclient sansio.blockserver
         sansio.blockwise sansio.deduplication sansio.endpoints
         sansio.reliability sansio.matching sansio.addressproof sansio.echoes
-        sansio.framing sansio.signaling
+        sansio.framing sansio.signaling sansio.patience
         """,
     ),
     ("3 contracts", "pipe interfaces _credentialdata credentials"),
@@ -44,7 +44,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         util.socknumbers util.asyncio util.asyncio.recvmsg defaults
         transports transports.resolution transports.udpsocket transports.generic_udp
         transports.simple6 transports.simplesocketserver transports.udp6
-        transports.rfc8323common transports.tcp transports.tls transports.wslink transports.ws
+        transports.rfc8323common transports.connectionpool
+        transports.tcp transports.tls transports.wslink transports.ws
         """,
     ),
     ("4 hands: resources", "util.linkformat resource"),
@@ -81,6 +82,7 @@ NAMED_AHEAD: dict[tuple[str, str], str] = {
     ("interfaces", "credentials"): "the documented attribute client_credentials names the map",
     ("responder", "protocol"): "it is handed the Context that made it",
     ("registration", "protocol"): "it is handed the Context that made it",
+    ("transports.rfc8323common", "transports.connectionpool"): "a connection tells its pool",
     ("requester", "protocol"): "it is handed the Context that made it",
 }
 

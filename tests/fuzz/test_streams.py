@@ -19,7 +19,7 @@ import pytest
 from aiocoap import CONTENT, GET, Context, Message
 from aiocoap.numbers.codes import ABORT, CSM
 from aiocoap.sansio.framing import FrameReader, encode_frame
-from aiocoap.transports import rfc8323common
+from aiocoap.transports import connectionpool, rfc8323common
 from aiocoap.transports.tcp import TCPServer
 from tests.fuzz.datagrams import odd
 from tests.fuzz.targets import SEEDS, mutate
@@ -32,7 +32,7 @@ REAL = 200
 MAX_GROWTH = 64 * 1024 * 1024
 """Bytes by which the process may grow; measured: 6 MiB."""
 
-MAX_LINES = 2 * (rfc8323common.MAX_LOGGED + 1) + 2 * 21
+MAX_LINES = 2 * (connectionpool.MAX_LOGGED + 1) + 2 * 21
 """Log lines: those of connections that end, and of handlers that fail, for two minutes."""
 
 FOUND = Path(__file__).parent / "found"
@@ -152,7 +152,7 @@ async def test_damaged_streams(caplog: pytest.LogCaptureFixture) -> None:
                 await check(context)
         assert len(server.connections) > STREAMS // 50
         assert resident() - before < MAX_GROWTH
-        assert server._kept < rfc8323common.MAX_KEPT
+        assert server._kept < connectionpool.MAX_KEPT
         # Those that are still there, and those whose peers do not read the last words.
         for connection in list(server._alive):
             connection.lose("the test is over")
@@ -188,7 +188,7 @@ async def test_damaged_streams_over_sockets() -> None:
 
 
 async def test_tables_keep_to_their_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rfc8323common, "MAX_CONNECTIONS", 100)
+    monkeypatch.setattr(connectionpool, "MAX_CONNECTIONS", 100)
     monkeypatch.setattr(rfc8323common, "MAX_IN_WORK", 20)
     dice = random.Random(7641)
     async with serving() as (context, server):

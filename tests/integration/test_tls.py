@@ -23,7 +23,7 @@ from aiocoap.credentials import CredentialsMap, CredentialsMissingError
 from aiocoap.error import Error, NetworkError
 from aiocoap.numbers.codes import GET, PUT
 from aiocoap.numbers.constants import TransportTuning
-from aiocoap.transports import rfc8323common, tls
+from aiocoap.transports import connectionpool, tls
 from aiocoap.transports.tls import TlsError
 from aiocoap.util import hostportjoin
 from tests.certificates import START, Certificates, Made
@@ -421,7 +421,7 @@ async def test_nonsense_is_logged_a_bounded_number_of_times(
         async with asking(trusting(made)) as friend:
             assert (await ask(friend, GET, f"coaps+tcp://localhost:{port}/who")).payload
     lines = caplog.messages
-    assert 2 <= len(lines) <= 2 * (rfc8323common.MAX_LOGGED + 1)
+    assert 2 <= len(lines) <= 2 * (connectionpool.MAX_LOGGED + 1)
     assert lines[-1] == "More connections end like that; no more are logged in this minute"
     assert all(record.exc_info is None for record in caplog.records)
     # Records keep the connection.

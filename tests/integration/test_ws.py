@@ -36,7 +36,7 @@ from aiocoap.numbers.constants import TransportTuning
 from aiocoap.optiontypes import OpaqueOption
 from aiocoap.resource import ObservableResource, Resource, Site
 from aiocoap.sansio.framing import decode_unframed, encode_unframed
-from aiocoap.transports import rfc8323common, ws, wslink
+from aiocoap.transports import connectionpool, rfc8323common, ws, wslink
 from tests.certificates import Certificates, Made
 from tests.integration.conftest import policy
 from tests.integration.web import (
@@ -333,7 +333,7 @@ async def test_too_many_handshakes_make_the_oldest_go(monkeypatch: pytest.Monkey
 async def test_too_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     root, here = site()
     here.gate = asyncio.Event()
-    monkeypatch.setattr(rfc8323common, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(connectionpool, "MAX_CONNECTIONS", 1)
     async with served(root) as (server, port), raw_client(port) as raw:
         await raw.send(GREETING)
         await raw.send(GET_HERE)
@@ -432,7 +432,7 @@ async def test_a_message_that_does_not_become_complete() -> None:
 
 
 async def test_too_much_that_is_not_complete(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rfc8323common, "MAX_KEPT", 1000)
+    monkeypatch.setattr(connectionpool, "MAX_KEPT", 1000)
     async with served(None) as (server, port):
         sock = plain_socket(port)
         loop = asyncio.get_running_loop()
@@ -746,7 +746,7 @@ async def test_too_many_connections_of_a_client(monkeypatch: pytest.MonkeyPatch)
     async with served(root) as (_, port), served(root) as (_, another), client() as requester:
         first = requester.request(Message(code=GET, uri=f"coap+ws://[::1]:{port}/here"))
         await until(lambda: bool(here.remotes))
-        monkeypatch.setattr(rfc8323common, "MAX_CONNECTIONS", 1)
+        monkeypatch.setattr(connectionpool, "MAX_CONNECTIONS", 1)
         with pytest.raises(error.NetworkError, match="too many connections"):
             await requester.request(
                 Message(code=GET, uri=f"coap+ws://[::1]:{another}/here")

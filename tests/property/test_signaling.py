@@ -12,7 +12,8 @@ from aiocoap.message import Message
 from aiocoap.numbers.codes import ABORT, CSM, PING, PONG, RELEASE
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.optiontypes import OpaqueOption
-from aiocoap.sansio.signaling import MAX_CUSTODIES, Patience, Signaling, Verdict
+from aiocoap.sansio.patience import Patience, Verdict
+from aiocoap.sansio.signaling import MAX_CUSTODIES, Signaling
 
 tokens = st.binary(max_size=2)
 options = st.lists(

@@ -17,7 +17,7 @@ from aiocoap.credentials import CredentialsMap, CredentialsMissingError
 from aiocoap.error import NetworkError, ResolutionError
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.transports import tls
-from aiocoap.transports.rfc8323common import Origin
+from aiocoap.transports.connectionpool import Origin
 from aiocoap.transports.tcp import ConnectError
 from aiocoap.transports.tls import TLSClient, TlsConnection, TlsError, TLSServer
 from tests.certificates import Certificates

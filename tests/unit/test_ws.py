@@ -19,7 +19,7 @@ from aiocoap.interfaces import EndpointAddress, TokenInterface
 from aiocoap.numbers.codes import ABORT, CONTENT, CSM, RELEASE
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.sansio.framing import decode_unframed, encode_unframed
-from aiocoap.transports import rfc8323common, ws
+from aiocoap.transports import connectionpool, rfc8323common, ws
 from aiocoap.transports.rfc8323common import RFC8323Remote
 from aiocoap.transports.ws import LibraryMissing, PoolKey, WSPool, WSRemote
 
@@ -269,7 +269,7 @@ async def test_parts_of_messages_are_counted() -> None:
 
 
 async def test_too_much_of_them_aborts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rfc8323common, "MAX_KEPT", 99)
+    monkeypatch.setattr(connectionpool, "MAX_KEPT", 99)
     bench = Bench()
     bench.link.held = 100
     bench.remote.note_bytes()
@@ -288,7 +288,7 @@ async def test_nothing_is_taken_from_a_connection_that_this_ends(
     bench.link.coming.put_nowait(GREETING)
     task = asyncio.create_task(bench.remote.run())
     await asyncio.sleep(0)
-    monkeypatch.setattr(rfc8323common, "MAX_KEPT", 99)
+    monkeypatch.setattr(connectionpool, "MAX_KEPT", 99)
     bench.link.held = 100
     bench.link.coming.put_nowait(encode_unframed(Message(code=GET)))
     bench.link.coming.put_nowait(None)
@@ -407,7 +407,7 @@ async def test_the_oldest_handshake_makes_room(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_there_is_no_room_for_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rfc8323common, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(connectionpool, "MAX_CONNECTIONS", 1)
     bench = Bench()
     # It is used, so that it does not have to go.
     bench.remote.signaling.begin(b"t")
