@@ -493,17 +493,26 @@ class Message:
         scheme = self.remote.scheme if isinstance(self.remote, UndecidedRemote) else "coap"
         self.remote = UndecidedRemote(scheme, hostinfo)
 
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the message is to go to an address that a transport has made."""
+        return self.remote is not None and not isinstance(self.remote, UndecidedRemote)
+
     def destination(self) -> UndecidedRemote:
         """Return scheme and authority that a request is to be sent to, unresolved.
 
-        It is :attr:`remote` where that is unresolved, and is otherwise taken from Uri-Host
-        and Uri-Port.
+        It is that of :attr:`remote` where there is one, and is otherwise taken from Uri-Host and
+        Uri-Port.
 
         Raises:
             MissingRemoteError: Neither is set.
         """
-        if isinstance(self.remote, UndecidedRemote):
-            return self.remote
+        remote = self.remote
+        if isinstance(remote, UndecidedRemote):
+            return remote
+        if remote is not None:
+            # Somebody else's, or out of use; Uri-Host only says what is asked for there.
+            return UndecidedRemote(remote.scheme, remote.hostinfo)
         opt = self.opt
         if opt.uri_host is not None:
             hostinfo = hostportjoin(opt.uri_host.strip("[]"), opt.uri_port)

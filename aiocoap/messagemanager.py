@@ -374,7 +374,10 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
         Raises:
             ResolutionError: The name can not be resolved.
         """
-        return await self.message_interface.determine_remote(message)
+        # What has been resolved, but not here, is not for here.
+        return (
+            None if message.is_resolved else await self.message_interface.determine_remote(message)
+        )
 
     @property
     def schemes(self) -> frozenset[str] | None:
@@ -387,7 +390,7 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
         Raises:
             ResolutionError: The name can not be resolved.
         """
-        return self.message_interface.determine_remote_now(message)
+        return None if message.is_resolved else self.message_interface.determine_remote_now(message)
 
     @property
     def bound_address(self) -> tuple[str, int] | None:

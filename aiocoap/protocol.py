@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from .numbers.codes import EMPTY
 from .numbers.constants import SHUTDOWN_TIMEOUT, TransportTuning
 from .numbers.types import CON
 from .pipe import Pipe
+from .registration import Registration
 from .requester import (
     BaseRequest,
     BaseUnicastRequest,
@@ -35,6 +36,7 @@ from .requester import (
 )
 from .responder import Responder, ServerObservation
 from .sansio.addressproof import AddressProof
+from .sansio.echoes import Echoes
 from .sansio.matching import RequestTags
 from .tokenmanager import TokenManager
 from .transports.catalog import Transport, bind_for, check_options, lookup, open_transport
@@ -110,6 +112,10 @@ class Context(interfaces.RequestProvider):
         )
         # What tells uploads apart that a server could mix up.
         self.request_tags = RequestTags()
+        # What servers want to hear again with the next request.
+        self.echoes = Echoes()
+        # What is observed, by target: there is one registration for each (RFC 7641 section 3.1).
+        self.registrations: dict[Hashable, Registration] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._responder = Responder(self)
         self._is_shut_down = False
@@ -272,6 +278,7 @@ class Context(interfaces.RequestProvider):
 
     async def _shut_down(self) -> None:
         """Close everything, from the bottom to the top."""
+        self.echoes.clear()
         request_interfaces, self.request_interfaces = self.request_interfaces, []
         results = await asyncio.gather(
             *[interface.shutdown() for interface in request_interfaces], return_exceptions=True
@@ -300,7 +307,8 @@ class Context(interfaces.RequestProvider):
 
         Args:
             request_message: A message with a method and a destination.
-            handle_blockwise: Whether bodies are cut into blocks and put together again.
+            handle_blockwise: Whether bodies are cut into blocks and put together again.  If not,
+                each request with Observe registers by itself, even for the same target.
 
         Returns:
             An object with ``response``, a future of the response, and ``observation``, where
@@ -309,6 +317,10 @@ class Context(interfaces.RequestProvider):
 
         Raises:
             LibraryShutdown: The context has been shut down.
+
+        A GET or FETCH with Observe 0 for what the context observes already shares that
+        registration: it is answered by the latest representation if that is fresh, and has an
+        ``observation`` of its own (RFC 7641 section 3.1).
         """
         if self._is_shut_down:
             raise error.LibraryShutdown
@@ -374,8 +386,14 @@ class Context(interfaces.RequestProvider):
                 return _checked(message, interface)
         if self._is_shut_down:
             raise error.LibraryShutdown
-        remote = message.remote or message.destination()
-        raise error.NoRequestInterface(f"no transport of this context serves {remote.uri_base}")
+        where = message.destination()
+        if message.is_resolved:
+            # It is an address of another context, which can be had here as well, if it has a name.
+            if _is_anonymous(message.remote):
+                raise error.NoRequestInterface(f"no transport goes to {message.remote!r} from here")
+            message.remote = where
+            return await self.find_remote_and_interface(message)
+        raise error.NoRequestInterface(f"no transport of this context serves {where.uri_base}")
 
     def find_remote_and_interface_now(self, message: Message) -> interfaces.RequestInterface | None:
         """Do the same, if that needs no waiting; else return None.
@@ -435,6 +453,14 @@ def _end_if_cancelled(pipe: Pipe, task: asyncio.Task[Any]) -> None:
     """End a request that was on its way to a transport when the context was shut down."""
     if task.cancelled():
         pipe.add_exception(error.LibraryShutdown())
+
+
+def _is_anonymous(remote: Any) -> bool:
+    """Whether an address can not be named."""
+    try:
+        return not remote.uri_base
+    except error.AnonymousHost:
+        return True
 
 
 def _checked(

@@ -1,22 +1,26 @@
 """The registration of an observation: taken up, kept up and given up.
 
-Here lives :class:`Registration`, what the requester has for a request that asks for notifications.
+Here lives :class:`Registration`, what the requester has for requests that ask for notifications
+of the same target.
 
 The room knows no blocks and no transports; when to register again, what is newer and what is
 known already is decided in :mod:`aiocoap.sansio.observation`.
 
 RFC 7641 section 3 (the client's side).
 
-The observation is held weakly, so that one which nobody has an eye on any more ends by itself.
-Whatever ends it from this side, the server is told by a request of its own, which nobody waits
-for: if that is lost, the next notification is rejected (section 3.6).
+A client registers once for a target: a request for what is observed already joins the others, and
+nothing is sent for it but what brings the representation up to date where it is not (section 3.1).
+Whether there is a registration is looked up when the address is known, and again whenever it is
+taken up anew, as it may go to another address then, where another one may have come first.
+
+When the last of the observers has let go, the server is told by a request of its own, which nobody
+waits for: if that is lost, the next notification is rejected (section 3.6).
 """
 
 from __future__ import annotations
 
 import asyncio
-import weakref
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Hashable
 from contextlib import suppress
 from logging import Logger, LoggerAdapter
 from random import random
@@ -29,8 +33,15 @@ from .message import Message
 from .numbers.codes import Code
 from .numbers.constants import TransportTuning
 from .numbers.optionnumbers import OptionNumber
+from .observer import Observer, Response
 from .pipe import Renewal
-from .sansio.observation import Ordering, Representations, Upkeep, is_notification
+from .sansio.observation import (
+    Freshness,
+    Ordering,
+    Representations,
+    Upkeep,
+    is_notification,
+)
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -44,6 +55,7 @@ if TYPE_CHECKING:
         """What takes the responses to the request to the application."""
 
         request: Message
+        response: Response
         loop: asyncio.AbstractEventLoop
 
         def fits(self, request: Message) -> bool: ...
@@ -56,16 +68,24 @@ if TYPE_CHECKING:
 
         def drop_observation(self) -> None: ...
 
+        def dissolve(self) -> None: ...
+
 
 __all__ = ["Registration"]
 
-_BLOCK1 = int(OptionNumber.BLOCK1)
+_BLOCK1, _ETAG = int(OptionNumber.BLOCK1), int(OptionNumber.ETAG)
+
+# Other methods do something, and each request with them means to do it.
+_SHARED = frozenset((Code.GET, Code.FETCH))
 
 _NEVER = float("inf")
 
+_INSISTENCE = 3
+# How often in a row a server is asked for what it says by an ETag that somebody does not know.
+
 
 class Registration:
-    """A request with Observe, from its first response on.
+    """A registration with a server, and those who want to know what comes of it.
 
     Args:
         delivery: What it is part of.
@@ -75,6 +95,7 @@ class Registration:
         log: Where to log what callbacks raise.
 
     Attributes:
+        founder: Whose request it is.
         source: Which member of a group is observed, or the server; None before it is known.
         is_renewing: Whether the next response answers a new registration.
         is_registered: Whether the server has us among the observers, as far as is known.
@@ -85,16 +106,20 @@ class Registration:
         "_armed",
         "_context",
         "_delivery",
-        "_held",
+        "_insisted",
+        "_is_pausing",
+        "_key",
         "_log",
-        "_observation",
+        "_observers",
         "_ordering",
         "_remote",
         "_representations",
+        "_table",
         "_task",
         "_template",
         "_timer",
         "_upkeep",
+        "founder",
         "is_registered",
         "is_renewing",
         "source",
@@ -119,8 +144,12 @@ class Registration:
         self._context = context
         # Where it went, found out by name.
         self._remote: EndpointAddress | None = None
-        self._observation: weakref.ref[ClientObservation] | None = None
-        self._held: ClientObservation | None = None
+        self.founder = Observer(self, delivery.request, delivery.response)
+        self._observers = [self.founder]
+        # Where it is found by who wants to know the same, and under which key.
+        is_shared = context is not None and cuts_blocks and template.code in _SHARED
+        self._table = context.registrations if is_shared else None  # type: ignore[union-attr]
+        self._key: Hashable = None
         self._ordering = Ordering(tuning.OBSERVATION_RESET_TIME)
         self._upkeep = Upkeep(random, tuning.OBSERVATION_RETRIES)
         self._representations = Representations(template.opt.etags)
@@ -128,40 +157,121 @@ class Registration:
         self._armed = _NEVER
         # What waits for the time to register again without a pipe, or for a name.
         self._task: asyncio.Task[None] | None = None
+        # Whether it is the former.
+        self._is_pausing = False
+        # How often in a row somebody could not be told what had come.
+        self._insisted = 0
         self.source: EndpointAddress | None = None
         self.is_renewing = False
         self.is_registered = False
         self.token = b""
 
-    # The application's end
+    # The observers
 
     def make_observation(self) -> ClientObservation:
-        """Return the observation."""
-        observation = ClientObservation()
-        observation._driver = self
-        observation._log = self._log
-        self._observation = weakref.ref(observation, self._let_go)
-        return observation
+        """Return the founder's observation."""
+        return self.founder.make_observation(self._log)
 
-    def observer(self) -> ClientObservation | None:
-        """Return the observation, if somebody has an eye on it."""
-        return None if self._observation is None else self._observation()
+    def is_observed(self) -> bool:
+        """Whether somebody wants notifications."""
+        return any(observer.observation() is not None for observer in self._observers)
 
-    def hold(self, observation: ClientObservation) -> None:
-        """Keep the observation going even if nobody else does, as it has callbacks."""
-        self._held = observation
+    def _present(self) -> list[Observer]:
+        """Return those who still want something."""
+        self._observers = [observer for observer in self._observers if observer.is_there]
+        # While it is gone through, some may come and others leave.
+        return self._observers.copy()
 
-    def drop_observation(self) -> None:
-        """Nobody wants notifications any more."""
-        self._held = self._observation = None
-        self._delivery.drop_observation()
+    def joins(self, message: Message) -> bool:
+        """Hand over all observers, if there is another registration for the same target.
 
-    def _let_go(self, _: object) -> None:
-        """The last reference is gone; that can be at any place in a program, in any thread."""
-        self._observation = None
-        # If the loop is closed, all is over.
-        with suppress(RuntimeError):
-            self._delivery.loop.call_soon_threadsafe(self._delivery.drop_observation)
+        Args:
+            message: What is about to be sent; its remote has been found.
+
+        Returns:
+            Whether that is so; it is all over with this one then.
+
+        RFC 7641 section 3.1.
+        """
+        other = self._claim(message.remote)
+        if other is None:
+            return False
+        observers, self._observers = self._observers, []
+        # That one goes on, so that the server has nothing to be told.
+        self.is_registered = False
+        self._delivery.dissolve()
+        for observer in observers:
+            other.adopt(observer)
+        return True
+
+    def _claim(self, remote: EndpointAddress | None) -> Registration | None:
+        """Take a place in the table, or return who has it.
+
+        ETags say what is known of a target, and are no part of what the target is (RFC 7641
+        section 3.3.1).  A group is many targets, and who comes later would miss the answers.
+        """
+        table = self._table
+        if table is None or remote is None or remote.is_multicast:
+            return None
+        key = (remote.blockwise_key, self._template.get_cache_key((_ETAG,)))
+        owner = table.setdefault(key, self)
+        if owner is not self:
+            return owner
+        if key != self._key:
+            self._resign()
+            self._key = key
+        return None
+
+    def _resign(self) -> None:
+        """Leave the table: who wants to know the same from now on has to ask."""
+        if self._table is not None and self._key is not None:
+            del self._table[self._key]
+        self._key = None
+
+    def adopt(self, observer: Observer) -> None:
+        """Serve one more observer, which gets the latest representation, or the next one.
+
+        Args:
+            observer: It belonged to another registration.
+        """
+        observer.registration = self
+        if observer.is_waiting:
+            observer.response.delivery = observer
+        self._observers.append(observer)
+        self._representations.serve([one.etags for one in self._observers])
+        state, latest = self._upkeep.state, self._representations.latest
+        if state is Freshness.FRESH and latest is not None and self._suits(observer, latest):
+            observer.become(state)
+            observer.take(latest)
+        else:
+            observer.is_behind = True
+            # It may be in the middle of a response that somebody asks.
+            self._delivery.loop.call_soon(self._hurry)
+
+    def leave(self, observer: Observer) -> None:
+        """Serve one observer less; the last one ends it.
+
+        Args:
+            observer: Who has let go.
+        """
+        self._observers = [one for one in self._observers if one is not observer]
+        if not self._present():
+            self._delivery.drop_observation()
+        else:
+            self._representations.serve([one.etags for one in self._observers])
+
+    def _suits(self, observer: Observer, message: Message) -> bool:
+        """Whether an observer understands a response: a 2.03 is for who knows the ETag.
+
+        Who is alone gets everything, whatever the server means by it.
+
+        RFC 7252 section 5.10.6.2.
+        """
+        return (
+            message.code != Code.VALID
+            or message.opt.etag in observer.etags
+            or self._observers == [self.founder]
+        )
 
     # Notifications
 
@@ -175,13 +285,12 @@ class Registration:
         number = None if message.mtype is None else message.opt.observe
         return self._ordering.feed(number, self._delivery.loop.time())
 
-    def deliver(self, message: Message, first: Message, is_response: bool) -> bool:
-        """Give a notification to the application.
+    def deliver(self, message: Message, first: Message) -> bool:
+        """Give a response to those who want it.
 
         Args:
             message: The whole of it.
             first: What came by itself, of which it is made.
-            is_response: Whether it is the response to the request.
 
         Returns:
             Whether there is still somebody who wants to hear of it.
@@ -190,22 +299,38 @@ class Registration:
         if is_running:
             self.note(first)
         elif self._is_put_off(message):
+            for observer in self._present():
+                if observer.is_waiting:
+                    observer.take(message)
+                    observer.end(error.NotObservable())
             return True
         else:
             self.is_registered = False
-        observation = self.observer()
-        if observation is None:
-            return False
+            self._resign()
         news = self._representations.take(message, self.is_renewing)
+        latest = self._representations.latest or message
         self.is_renewing = False
-        if news is not None and not is_response:
-            news.request = self._delivery.request
-            observation.callback(news)
-        if not is_running:
-            observation.error(
-                error.NotObservable() if is_response else error.ObservationCancelled()
-            )
-        return True
+        if message.code != Code.VALID:
+            self._insisted = 0
+        has_missed = False
+        for observer in self._present():
+            is_waiting = observer.is_waiting
+            told = latest if is_waiting or observer.is_behind else news
+            if told is not None:
+                if self._suits(observer, told):
+                    if is_running:
+                        observer.become(self._upkeep.state)
+                    observer.take(told)
+                elif is_running and self._insisted < _INSISTENCE:
+                    observer.is_behind = has_missed = True
+                else:
+                    observer.fail(error.Error("the server answered 2.03 for an unknown ETag"))
+            if not is_running:
+                observer.end(error.NotObservable() if is_waiting else error.ObservationCancelled())
+        if has_missed:
+            self._insisted += 1
+            self._delivery.loop.call_soon(self._hurry)
+        return bool(self._present())
 
     def _is_put_off(self, answer: Message) -> bool:
         """Take in an answer that may mean: not now, but later.
@@ -221,7 +346,7 @@ class Registration:
             self.is_renewing
             and answer.code == Code.SERVICE_UNAVAILABLE
             and self._can_renew()
-            and self.observer() is not None
+            and self._serves()
             and self.retry(answer.opt.max_age or 0)
         )
 
@@ -243,11 +368,12 @@ class Registration:
 
     def _follow(self) -> None:
         """Tell the application, and be there at the next deadline."""
-        upkeep, observation = self._upkeep, self.observer()
+        upkeep = self._upkeep
         if upkeep.wake < self._armed:
             self._arm(upkeep.wake)
-        if observation is not None:
-            observation.become(upkeep.state)
+        for observer in self._present():
+            if not observer.is_waiting:
+                observer.become(upkeep.state)
 
     def _arm(self, deadline: float) -> None:
         if self._timer is not None:
@@ -274,21 +400,43 @@ class Registration:
             and not self._remote.is_multicast
         )
 
+    def _serves(self) -> bool:
+        """Whether somebody has had a response, and wants notifications."""
+        return any(not observer.is_waiting for observer in self._present())
+
     def survives(self, problem: error.Error) -> bool:
         """Take note of trouble; return whether the observation goes on all the same.
+
+        Who waits for the first response learns of the trouble, like everybody who asks.
 
         Args:
             problem: What happened to the request, or to one for the rest of a body.
         """
         if not isinstance(problem, error.NetworkError) or not self._can_renew():
             return False
-        if self.observer() is None:
+        if not self._serves():
             return False
         if self._task is not None and self._task is not asyncio.current_task(self._delivery.loop):
             # It is known, and will be tried.
             self._delivery.loop.call_soon(self._listen)
-            return True
-        return self.retry()
+        elif not self.retry():
+            return False
+        for observer in self._present():
+            if observer.is_waiting:
+                observer.fail(problem)
+        return True
+
+    def fail(self, problem: error.Error) -> None:
+        """Give up.
+
+        Args:
+            problem: Why.
+        """
+        self.is_registered = False
+        # Who is told of it may ask anew there and then.
+        self._resign()
+        for observer in self._present():
+            observer.fail(problem)
 
     def retry(self, at_least: float = 0.0) -> bool:
         """Register again some time later; return False if that has been tried enough.
@@ -300,6 +448,7 @@ class Registration:
         if pause is None:
             return False
         self._spawn(self._come_back(max(pause, at_least)))
+        self._is_pausing = True
         # What failed is on its way to its end, and takes the token with it.
         self._delivery.loop.call_soon(self._listen)
         self._follow()
@@ -333,6 +482,21 @@ class Registration:
         """
         return self._upkeep.wake < _NEVER or self._task is not None or self.retry()
 
+    def _hurry(self) -> None:
+        """Register again without a pause, if somebody waits for the latest representation.
+
+        A client may do so at any time (RFC 7641 section 3.3.1).
+        """
+        if not self.is_registered or not any(one.is_behind for one in self._present()):
+            # Or the first response is on its way.
+            return
+        if self._is_pausing:
+            self._upkeep.hurry()
+            self._spawn(self._come_back(0.0))
+        elif self._task is None and not self.is_renewing:
+            self._upkeep.hurry()
+            self._renew()
+
     def _renew(self) -> None:
         """Register again at once."""
         assert self._context is not None  # or it could not be renewed
@@ -350,6 +514,7 @@ class Registration:
     async def _come_back(self, pause: float) -> None:
         """Register again later, even if the server has another address then."""
         await asyncio.sleep(pause)
+        self._is_pausing = False
         await self._send(self._next_message(self._template.remote))
 
     async def _send(self, message: Message) -> None:
@@ -363,6 +528,8 @@ class Registration:
             self._send_now(message, interface)
 
     def _send_now(self, message: Message, interface: interfaces.RequestInterface) -> None:
+        if self.joins(message):
+            return
         self._remote = message.remote
         self.source = None
         self._ordering.renew()
@@ -383,6 +550,7 @@ class Registration:
 
     def _abandon_task(self) -> None:
         task, self._task = self._task, None
+        self._is_pausing = False
         if task is not None and task is not asyncio.current_task(self._delivery.loop):
             task.cancel()
 
@@ -396,7 +564,10 @@ class Registration:
 
     def close(self) -> None:
         """Stop to work on it, and tell the server if that can be."""
-        self._held = self._observation = None
+        self._resign()
+        observers, self._observers = self._observers, []
+        for observer in observers:
+            observer.release()
         self._abandon_task()
         if self._timer is not None:
             self._timer.cancel()

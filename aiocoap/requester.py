@@ -6,7 +6,8 @@ Here live the requests that a context hands out (:class:`Request` for one messag
 The room knows no tokens, no types and no transports; which block comes next is decided in
 :mod:`aiocoap.sansio.blockwise`, and what becomes of an observation in :mod:`.registration`.
 
-RFC 7252 sections 5.2 and 8.2, RFC 7959 sections 2.4 to 2.8, RFC 9175 section 3.4 (Request-Tag).
+RFC 7252 sections 5.2 and 8.2, RFC 7959 sections 2.4 to 2.8, RFC 9175 sections 2.3 (Echo) and 3.4
+(Request-Tag).
 
 The way of a request::
 
@@ -37,6 +38,7 @@ from .message import Message
 from .numbers.codes import Code
 from .numbers.constants import TransportTuning
 from .numbers.optionnumbers import OptionNumber
+from .observer import Response, follow
 from .pipe import Pipe, Renewal
 from .registration import Registration
 from .sansio.blockwise import Block1Upload, Block2Download, needs_upload, wants_download
@@ -58,27 +60,7 @@ __all__ = [
 ]
 
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
-_BLOCK1 = int(OptionNumber.BLOCK1)
-
-
-class _Response(asyncio.Future[Message]):
-    """The future of a response: cancelling it stops the request, there and then.
-
-    A callback for when it is done would do as well, but costs every request that is not
-    cancelled a call from the loop.
-    """
-
-    __slots__ = ("delivery",)
-
-    delivery: _Delivery | None
-
-    def cancel(self, msg: Any = None) -> bool:
-        """Cancel the future, and stop the request."""
-        if not super().cancel(msg):
-            return False
-        assert self.delivery is not None  # for as long as the future is not done
-        self.delivery.cancel()
-        return True
+_BLOCK1, _ECHO = int(OptionNumber.BLOCK1), int(OptionNumber.ECHO)
 
 
 class _Delivery:
@@ -106,7 +88,7 @@ class _Delivery:
         self.request = request
         self.loop = loop
         self._log = log
-        self.response = _Response(loop=loop)
+        self.response = Response(loop=loop)
         self.response.delivery = self
         # What there is to observing, if the request asks for that.
         self._registration: Registration | None = None
@@ -130,9 +112,9 @@ class _Delivery:
         self._registration = Registration(self, tuning, context, self.cuts_blocks, self._log)
         return self._registration.make_observation()
 
-    def _observer(self) -> ClientObservation | None:
-        """Return the observation, if there is one and somebody has an eye on it."""
-        return None if self._registration is None else self._registration.observer()
+    def _is_observed(self) -> bool:
+        """Whether somebody wants notifications."""
+        return self._registration is not None and self._registration.is_observed()
 
     def drop_observation(self) -> None:
         """Nobody wants notifications (any more); a response may still be waited for."""
@@ -175,12 +157,20 @@ class _Delivery:
 
     def cancel(self) -> None:
         """The application does not want the response any more, nor what comes after it."""
-        observation = self._observer()
-        if observation is not None:
-            observation.cancel()
         collector, self._collector = self._collector, None
         if collector is not None:
             collector.end()
+        if self._registration is None:
+            self.close()
+        else:
+            # Others may go on.
+            self._registration.founder.cancel()
+
+    def dissolve(self) -> None:
+        """Somebody else does the work."""
+        collector, self._collector = self._collector, None
+        if collector is not None:
+            follow(self.response, collector)
         self.close()
 
     def close(self) -> None:
@@ -227,26 +217,24 @@ class _Delivery:
             first: The one that came by itself, of which it is made.
         """
         message.request = self.request
-        is_response = not self.response.done()
-        if is_response:
+        registration = self._registration
+        if registration is None and not self.response.done():
             self.response.set_result(message)
         if self._collector is not None and not self._is_to_group():
             self._collector.add(message)
             self._complete(self._collector)
-        registration = self._registration
-        is_over = registration is None or not registration.deliver(message, first, is_response)
+        is_over = registration is None or not registration.deliver(message, first)
         if is_over and self._collector is None:
             self.close()
 
     def fail(self, exception: BaseException | None) -> None:
         """Give an exception to the application."""
         problem = _as_error(exception)
-        registration = self._registration
+        registration, observation = self._registration, None
         if registration is not None:
             if registration.survives(problem):
                 return
-            registration.is_registered = False
-        observation = self._observer()
+            observation = registration.founder.observation()
         collector, self._collector = self._collector, None
         if collector is not None:
             collector.end(problem)
@@ -260,8 +248,8 @@ class _Delivery:
             ):
                 # Nobody needs to be told that nobody looked at it.
                 self.response.exception()
-        if observation is not None:
-            observation.error(problem)
+        if registration is not None:
+            registration.fail(problem)
         self.close()
 
     # Groups
@@ -277,7 +265,7 @@ class _Delivery:
         collector, self._collector = self._collector, None
         if collector is not None:
             collector.end()
-            if self.response.done() and self._observer() is None:
+            if self.response.done() and not self._is_observed():
                 self.close()
 
     def _collects_members(self) -> bool:
@@ -309,7 +297,8 @@ class _Delivery:
                 elif is_notification(message):
                     registration.note(message)
                 else:
-                    self._refuse_observation()
+                    # The member that answered first can not be observed.
+                    registration.founder.end(error.NotObservable())
             elif registration is not None:
                 self.take(message)
         elif exception is not None and not isinstance(exception, error.RequestTimedOut):
@@ -318,12 +307,6 @@ class _Delivery:
         if message is None or is_last:
             collector.close(partial(self._end_of_group, collector, exception))
         return self.stop is not None
-
-    def _refuse_observation(self) -> None:
-        """The member that answered first can not be observed."""
-        observation = self._observer()
-        if observation is not None:
-            observation.error(error.NotObservable())
 
     def take_member(self, collector: Collector, message: Message) -> None:
         """Take the first response of a member of a group.
@@ -344,7 +327,7 @@ class _Delivery:
             self.fail(next(iter(collector.failures.values()), exception))
             # Who iterates sees by the end of it.
             self.response.exception()
-        elif self._observer() is None:
+        elif not self._is_observed():
             self.close()
 
     def _complete(self, collector: Collector) -> None:
@@ -428,8 +411,13 @@ class _BlockwiseDelivery(_Delivery):
             self.fail(problem)
 
     def _send_whole(self) -> bool:
-        """Send the request, if it fits into one message; return whether it does."""
+        """Send the request, if it fits into one message; return whether that is all.
+
+        It is as well where somebody else has asked for the same, and is told.
+        """
         request, remote = self.request, self.request.remote
+        if self._registration is not None and self._registration.joins(request):
+            return True
         assert remote is not None  # it has been found
         assert self._interface is not None  # and so has this
         if not self.fits(request):
@@ -437,6 +425,8 @@ class _BlockwiseDelivery(_Delivery):
                 # What members get of it would be different (RFC 7959 does not say how).
                 raise error.Error("a body in several blocks can not be sent to a group")
             return False
+        if self._context.echoes.waiting:
+            request = self._echoing(request)
         pipe = Pipe(request, self._log)
         self.stop = pipe.on_event(self.on_event)
         self._interface.request(pipe)
@@ -462,7 +452,7 @@ class _BlockwiseDelivery(_Delivery):
         # What was proved once may have to be proved again.
         self._challengers = ()
         if self.fits(message):
-            super().renew(message, interface)
+            super().renew(self._echoing(message), interface)
         else:
             self._spawn(self._upload(message))
 
@@ -475,6 +465,8 @@ class _BlockwiseDelivery(_Delivery):
             or self._collects_members()
             or not self._challenges(message)
         ):
+            if message is not None and _ECHO in message.opt:
+                self._keep_echo(message)
             return _Delivery.on_event(self, event)
         assert self._interface is not None  # it brought the challenge
         registration = self._registration
@@ -500,6 +492,23 @@ class _BlockwiseDelivery(_Delivery):
         self._challengers = (*self._challengers, response.remote)
         return True
 
+    def _keep_echo(self, response: Message) -> None:
+        """Take note of what the next request to a server is to have.
+
+        RFC 9175 section 2.3.
+        """
+        echo, remote = response.opt.echo, response.remote
+        if echo is not None and remote is not None and response.code != Code.UNAUTHORIZED:
+            self._context.echoes.keep(remote, echo, self.loop.time())
+
+    def _echoing(self, request: Message) -> Message:
+        """Return a request with what its server wants to hear again, if there is anything."""
+        assert request.remote is not None  # it has been found
+        if _ECHO in request.opt:
+            return request
+        echo = self._context.echoes.take(request.remote, self.loop.time())
+        return request if echo is None else request.copy(echo=echo)
+
     async def _ask(self, message: Message, is_observed: bool = False) -> _Question:
         """Send one message, and wait for its response.
 
@@ -508,6 +517,8 @@ class _BlockwiseDelivery(_Delivery):
         """
         assert self._interface is not None  # the first thing that was found out
         question = _Question(self.loop, is_observed)
+        if self._context.echoes.waiting:
+            message = self._echoing(message)
         pipe = self._last_renewing(message) if is_observed else Pipe(message, self._log)
         question.stop = pipe.on_event(question.on_event)
         self._interface.request(pipe)
@@ -523,6 +534,8 @@ class _BlockwiseDelivery(_Delivery):
         if self._challenges(response):
             question.stop()
             return await self._ask(_with_echo(message, response), is_observed)
+        if _ECHO in response.opt:
+            self._keep_echo(response)
         return question
 
     def _last_renewing(self, message: Message) -> Pipe:
@@ -876,7 +889,7 @@ class BlockwiseRequest(BaseUnicastRequest, interfaces.Request):
                 (None where it is not known).  What it raises ends the request.
         """
         response = self.response
-        assert isinstance(response, _Response)  # it was made here
+        assert isinstance(response, Response)  # it was made here
         if isinstance(response.delivery, _BlockwiseDelivery):
             response.delivery.on_progress = callback
 
@@ -884,7 +897,7 @@ class BlockwiseRequest(BaseUnicastRequest, interfaces.Request):
 def _responses_of(response: asyncio.Future[Message]) -> Responses:
     """Return where all responses to a request come in, from now on."""
     if not response.done():
-        assert isinstance(response, _Response)  # requests have no others
+        assert isinstance(response, Response)  # requests have no others
         assert response.delivery is not None  # for as long as the future is not done
         return response.delivery.collect()
     responses = Responses()

@@ -1,21 +1,25 @@
-"""Certificates for tests, made when they are needed: authorities, servers and clients."""
+"""Certificates for tests, made when they are needed: authorities, servers and clients.
+
+The package that makes them is imported as late, so that other tests of a module do without it.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+if TYPE_CHECKING:
+    from cryptography import x509
 
 START = datetime(2020, 1, 1)
 END = START + timedelta(days=36500)
 
 
 def _general_name(name: str) -> x509.GeneralName:
+    from cryptography import x509
+
     if name.startswith("urn:"):
         return x509.UniformResourceIdentifier(name)
     if "@" in name:
@@ -49,6 +53,11 @@ class Made:
         start: datetime = START,
         end: datetime = END,
     ) -> None:
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.x509.oid import NameOID
+
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = (
@@ -103,6 +112,8 @@ class Made:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the certificate, in hexadecimal digits."""
+        from cryptography.hazmat.primitives import hashes
+
         return self.certificate.fingerprint(hashes.SHA256()).hex()
 
 

@@ -28,7 +28,7 @@ first pause is that of section 3.3.1, and each further one in a row is twice as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 
 from ..message import Message
@@ -215,6 +215,16 @@ class Upkeep:
         self._failures += 1
         return pause
 
+    def hurry(self) -> None:
+        """Take note that it registers again before it has to, as somebody asks.
+
+        That takes the place of the attempt that is due next, so that the number of those who ask
+        does not bring the end nearer.
+        """
+        if self.state is Freshness.STALE:
+            self.wake = _NEVER
+            self._failures = max(self._failures - 1, 0)
+
     def _pause(self) -> float:
         low, high = _PAUSE
         return low + self._random() * (high - low)
@@ -229,21 +239,32 @@ class Representations:
         own: ETags of representations that the application keeps by itself; it gets to see the
             2.03 responses for those.
 
+    Attributes:
+        latest: What it was told last, or None.
+
     RFC 7641 section 3.3.2.
     """
 
-    __slots__ = ("_announced", "_latest", "_own")
+    __slots__ = ("_announced", "_own", "latest")
 
     def __init__(self, own: Collection[bytes]) -> None:
         self._own = own
-        self._latest: Message | None = None
+        self.latest: Message | None = None
         self._announced: Message | None = None
+
+    def serve(self, owns: Sequence[Collection[bytes]]) -> None:
+        """Take note of who keeps what: only ETags that all of them know are of use.
+
+        Args:
+            owns: ETags of each application's own representations.
+        """
+        self._own = [etag for etag in owns[0] if all(etag in own for own in owns)]
 
     def announce(self) -> list[bytes]:
         """Return the ETags for a new registration; what is kept is kept for these."""
-        latest = self._latest
+        latest = self.latest
         self._announced = None
-        etag = None if latest is None else latest.opt.etag
+        etag = None if latest is None or latest.code == Code.VALID else latest.opt.etag
         if etag is None or etag in self._own:
             return list(self._own)
         self._announced = latest
@@ -263,33 +284,35 @@ class Representations:
 
         RFC 7641 section 3.3.2, RFC 7252 section 5.9.1.3.
         """
-        known = self._latest
+        known = self.latest
         if response.code != Code.VALID:
-            self._latest = response
+            self.latest = response
             is_known = is_answer and known is not None and _is_same(known, response)
             return None if is_known else response
         etag = response.opt.etag
         is_known = known is not None and etag is not None and known.opt.etag == etag
         if etag in self._own:
-            self._latest = response
+            self.latest = response
             return None if is_known and is_answer else response
         if is_known:
             return None
         announced = self._announced
         if announced is None or etag is None or announced.opt.etag != etag:
             # It means nothing to us; perhaps it does to the application.
-            self._latest = None
+            self.latest = None
             return response
         # The options of the 2.03 are the present ones.
         restored = response.copy(code=announced.code, payload=announced.payload)
         if restored.opt.content_format is None:
             restored.opt.content_format = announced.opt.content_format
-        self._latest = restored
+        self.latest = restored
         return restored
 
 
 def _is_same(one: Message, other: Message) -> bool:
-    """Whether two responses tell the same of a resource."""
+    """Whether two responses tell the same of a resource; the first may be what stands for it."""
+    if one.code == Code.VALID and one.opt.etag is not None:
+        return one.opt.etag == other.opt.etag
     return (one.code, one.payload, one.opt.content_format) == (
         other.code,
         other.payload,

@@ -614,8 +614,8 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
             RemoteServerShutdown: It goes to the other end of a connection that is closed.
         """
         remote = message.remote
-        if isinstance(remote, RFC8323Remote):
-            if remote._pool is not self:
+        if message.is_resolved:
+            if not isinstance(remote, RFC8323Remote) or remote._pool is not self:
                 return None
             if remote.origin is None and remote.end is not None:
                 raise remote.end

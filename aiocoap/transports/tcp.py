@@ -16,7 +16,8 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from .. import defaults
@@ -104,7 +105,12 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take in a new connection."""
-        self._transport = cast("asyncio.Transport", transport)
+        if self._has_names(cast("asyncio.Transport", transport)):
+            self._enter()
+
+    def _has_names(self, transport: asyncio.Transport) -> bool:
+        """Take note of who is at both ends; return whether anybody is."""
+        self._transport = transport
         pool = cast("_TCPPooling", self._pool)
         pool.note_transport(self)
         local, remote = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
@@ -113,23 +119,21 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             self._local_hostinfo = self._remote_hostinfo = "(nobody)"
             self.end = NetworkError("the connection was closed at once")
             self._transport.abort()
-            return
+            return False
         prepare_socket(transport.get_extra_info("socket"))
         self._local_hostinfo = pool._hostinfo(host_of_sockaddr(local), local[1])
         if self.origin is None:
             self._remote_hostinfo = pool._hostinfo(host_of_sockaddr(remote), remote[1])
         else:
             self._remote_hostinfo = pool._hostinfo(*self.origin)
-        problem = self._objection(self._transport)
-        if problem is None and not pool.add(self):
-            problem = NetworkError("there are too many connections")
-        if problem is not None:
-            self.end = problem
-            self._transport.abort()
+        return True
 
-    def _objection(self, transport: asyncio.Transport) -> NetworkError | None:
-        """Return why a connection can not be used, or None; nothing was sent over it yet."""
-        return None
+    def _enter(self) -> None:
+        """Begin to use the connection."""
+        if not self._pool.add(self):
+            self.end = NetworkError("there are too many connections")
+            assert self._transport is not None  # or it would not be used
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that the connection is gone."""
@@ -158,9 +162,12 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         elif reader.has_more:
             if self.reads:
                 # Others have their turn before.
-                self._pool.loop.call_soon(self.data_received, b"")
+                self._pool.loop.call_soon(self._take_bytes, b"")
         elif self.signaling.release is not None:
             self._after_reading()
+
+    _take_bytes = data_received
+    # What comes may have to be made readable before.
 
     def eof_received(self) -> bool | None:
         """Take note that the peer sends nothing any more: that is its end for us."""
@@ -206,7 +213,7 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             transport.resume_reading()
             if self._reader.has_more:
                 # Not from within this call, as the caller is not ready for it.
-                self._pool.loop.call_soon(self.data_received, b"")
+                self._pool.loop.call_soon(self._take_bytes, b"")
         else:
             transport.pause_reading()
 
@@ -250,7 +257,6 @@ class _TCPPooling(ConnectionPool[Origin]):
 
     scheme: ClassVar[str] = "coap+tcp"
     default_port: ClassVar[int] = COAP_PORT
-    _connection_class: ClassVar[type[TcpConnection]] = TcpConnection
 
     def __init__(self, tman: TokenManager, log: Logger, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(tman, log, loop)
@@ -325,17 +331,12 @@ class TCPClient(_TCPPooling):
             ResolutionError: The name can not be resolved.
             NetworkError: It can not be opened.
         """
-        settings = self._settings(origin)
+        make = self._connection_factory(origin)
         problem: OSError | None = None
         for endpoint in await resolve(self.loop, *address):
             try:
                 _, connection = await self.loop.create_connection(
-                    lambda: self._connection_class(
-                        self, self.log, self.loop, is_server=False, origin=origin
-                    ),
-                    endpoint.text,
-                    endpoint.port,
-                    **settings,
+                    make, endpoint.text, endpoint.port
                 )
             except OSError as exc:
                 # That nobody listens at one address says less than what happened at another.
@@ -346,13 +347,13 @@ class TCPClient(_TCPPooling):
         assert problem is not None  # resolving gives one address at least
         raise self._failure(problem, address) from problem
 
-    def _settings(self, origin: Origin) -> dict[str, Any]:
-        """Return what asyncio is to know when it connects, beyond the address.
+    def _connection_factory(self, origin: Origin) -> Callable[[], TcpConnection]:
+        """Return what makes the protocol of a connection.
 
         Raises:
             CredentialsMissingError: There is nothing to authenticate with.
         """
-        return {}
+        return partial(TcpConnection, self, self.log, self.loop, is_server=False, origin=origin)
 
     def _failure(self, problem: OSError, address: Origin) -> NetworkError:
         """Return what a request fails with if there is no connection."""
@@ -406,20 +407,20 @@ class TCPServer(_TCPPooling):
         sock = listening_socket(endpoints, port, reuse_port)
         try:
             name = sock.getsockname()
-            await self._listen(sock, _server_context)
+            self._secure_by(_server_context)
+            self._server = await loop.create_server(self._accept, sock=sock, backlog=BACKLOG)
         except BaseException:
             sock.close()
             raise
         self._bound = (host_of_sockaddr(name), name[1])
         return self
 
-    async def _listen(self, sock: socket.socket, context: SSLContext | None) -> None:
-        """Begin to accept connections."""
-        self._server = await self.loop.create_server(self._accept, sock=sock, backlog=BACKLOG)
+    def _secure_by(self, context: SSLContext | None) -> None:
+        """Take note of what connections are secured by: TCP has no use for it."""
 
     def _accept(self) -> TcpConnection:
         """Return the protocol of a new connection."""
-        return self._connection_class(self, self.log, self.loop, is_server=True)
+        return TcpConnection(self, self.log, self.loop, is_server=True)
 
     @property
     def bound_address(self) -> tuple[str, int] | None:

@@ -29,7 +29,8 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -37,10 +38,8 @@ from .._faults import NetworkError, ResolutionError
 from ..credentials import PSK_CIPHERS, CredentialsMap, CredentialsMissingError
 from ..numbers.constants import COAPS_PORT
 from ..util import hostportjoin
-from ..util.logration import LogRation
-from .resolution import host_of_sockaddr
-from .rfc8323common import MAX_LOGGED, Origin
-from .tcp import BACKLOG, ConnectError, TCPClient, TcpConnection, TCPServer
+from .rfc8323common import Origin
+from .tcp import ConnectError, TCPClient, TcpConnection, TCPServer
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -80,32 +79,181 @@ class TlsConnection(TcpConnection):
     """One connection over TLS, and the address of its other end.
 
     Args:
-        args: As for connections over TCP.
-        kwargs: Likewise.
+        ctx: The pool that it belongs to.
+        log: Logger.
+        loop: The running event loop.
+        is_server: Whether the peer opened it.
+        origin: What it was opened for, if it was opened from here.
+        context: What it is secured by.
+        name: Whom the server has to be, if it was opened from here.
     """
 
-    __slots__ = ("_claims", "_ssl_object")
+    __slots__ = (
+        "_ciphertext",
+        "_claims",
+        "_context",
+        "_name",
+        "_secured",
+        "_ssl",
+        "_to_peer",
+        "is_secured",
+        "known_as",
+        "name_asked_for",
+    )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._ssl_object: ssl.SSLObject | None = None
+    def __init__(
+        self,
+        ctx: _TLSMixIn,
+        log: Logger,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        is_server: bool,
+        origin: Origin | None = None,
+        context: ssl.SSLContext,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(cast("Any", ctx), log, loop, is_server=is_server, origin=origin)
+        self._context = context
+        self._name = name
+        self._ssl: ssl.SSLObject | None = None
+        self._ciphertext, self._to_peer = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._claims: tuple[str, ...] | None = None
+        # Who waits for the handshake.
+        self._secured: asyncio.Future[None] | None = None
+        self.is_secured = False
+        # What is said in the handshake: the name by which the client calls the server, and whom
+        # it is known as if it has a key.
+        self.name_asked_for: str | None = None
+        self.known_as: str | None = None
 
-    def _objection(self, transport: asyncio.Transport) -> NetworkError | None:
-        """Return why a connection can not be used, or None; and find out who is who."""
-        ssl_object: ssl.SSLObject = transport.get_extra_info("ssl_object")
-        self._ssl_object = ssl_object
-        protocol = ssl_object.selected_alpn_protocol()
+    # asyncio's calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take in a new connection, and begin with TLS on it."""
+        if not self._has_names(cast("asyncio.Transport", transport)):
+            return
+        if not cast("_TLSMixIn", self._pool).note_handshake(self):
+            self.end = NetworkError("the own end was shut down")
+            cast("asyncio.Transport", transport).abort()
+            return
+        self._ssl = self._context.wrap_bio(
+            self._ciphertext,
+            self._to_peer,
+            server_side=self.origin is None,
+            server_hostname=self._name,
+        )
+        self._shake_hands()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in bytes."""
+        if self.is_over:
+            return
+        self._ciphertext.write(data)
+        if not self.is_secured:
+            self._shake_hands()
+            if not self.is_secured:
+                return
+        assert self._ssl is not None  # it is secured
+        try:
+            while self.end is None:
+                plaintext = self._ssl.read(_CHUNK)
+                if not plaintext:
+                    # The peer has said that nothing follows.
+                    self._note_end()
+                    self._close(True)
+                    break
+                self._take_bytes(plaintext)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as problem:
+            self._break(problem)
+        # Some of what is read has to be answered by TLS itself.
+        self._push()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note that the connection is gone."""
+        if exc is None or not self.signaling.is_open:
+            self._note_end()
+        super().connection_lost(exc)
+
+    def _note_end(self) -> None:
+        """Take note that the peer wants nothing more.
+
+        By TLS 1.3, a client learns only now that the server does not accept its certificate; and
+        not all servers tell.
+        """
+        if not self.is_secured:
+            self._break(ConnectionResetError())
+        elif self.origin is not None and not self.signaling.is_open:
+            self._lose_by(
+                "it closed the connection right after the handshake",
+                _HELP_REFUSED.format(self._remote_hostinfo),
+            )
+        else:
+            self.lose("the peer has closed the connection")
+
+    # TLS
+
+    def _shake_hands(self) -> None:
+        """Go on with the handshake."""
+        assert self._ssl is not None  # it has begun
+        # The ssl module reports names that are not ASCII by a traceback, each time that a
+        # stranger asks for one.
+        hook = sys.unraisablehook
+        sys.unraisablehook = partial(_leave_out_names, hook)
+        _at_work.connection = self
+        try:
+            self._ssl.do_handshake()
+        except ssl.SSLWantReadError:
+            self._push()
+            return
+        except ssl.SSLError as problem:
+            self._push()
+            self._break(problem)
+            return
+        finally:
+            _at_work.connection = None
+            sys.unraisablehook = hook
+        self._push()
+        pool = cast("_TLSMixIn", self._pool)
+        pool.forget_handshake(self)
+        objection = self._objection()
+        if objection is not None:
+            self.lose("", objection)
+            self._close(True)
+            return
+        self.is_secured = True
+        if self._secured is not None and not self._secured.done():
+            self._secured.set_result(None)
+        self._enter()
+
+    async def secured(self) -> None:
+        """Wait until the handshake is over.
+
+        Raises:
+            NetworkError: It has failed.
+        """
+        if self.end is not None:
+            raise self.end
+        if not self.is_secured:
+            self._secured = self._pool.loop.create_future()
+            await self._secured
+
+    def _objection(self) -> NetworkError | None:
+        """Return why a connection can not be used, or None; and find out who is asked for."""
+        assert self._ssl is not None  # it is secured
+        assert self._transport is not None  # likewise
+        protocol = self._ssl.selected_alpn_protocol()
         if self.origin is None:
-            port = transport.get_extra_info("sockname")[1]
-            name = getattr(ssl_object, "name_asked_for", None)
-            if name is not None:
+            if self.name_asked_for is not None:
                 # RFC 8323 section 8.5
-                self._local_hostinfo = cast("TLSServer", self._pool)._hostinfo(name, port)
+                port = self._transport.get_extra_info("sockname")[1]
+                pool = cast("TLSServer", self._pool)
+                self._local_hostinfo = pool._hostinfo(self.name_asked_for, port)
             is_fine = protocol in (None, _ALPN)
         else:
             # RFC 8323 section 8.2
-            port = transport.get_extra_info("peername")[1]
+            port = self._transport.get_extra_info("peername")[1]
             is_fine = protocol == _ALPN or (protocol is None and port == COAPS_PORT)
         if is_fine:
             return None
@@ -116,21 +264,82 @@ class TlsConnection(TcpConnection):
             'module does that after context.set_alpn_protocols(["coap"]).',
         )
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Take note that the connection is gone.
-
-        By TLS 1.3, a client learns only now that the server does not accept its certificate; and
-        not all servers tell.
-        """
-        if isinstance(exc, ssl.SSLError):
-            self._lose_by(*_explanation(exc, self._remote_hostinfo))
-        elif self.origin is not None and not self.signaling.is_open:
-            reason = "it closed the connection right after the handshake"
-            self._lose_by(reason, _HELP_REFUSED.format(self._remote_hostinfo))
-        super().connection_lost(exc)
+    def _break(self, problem: OSError) -> None:
+        """Close the connection because TLS does not go on."""
+        if self.end is not None:
+            return
+        if self.origin is None:
+            why = getattr(problem, "reason", None) or str(problem) or "the peer has closed it"
+            text = why if self.is_secured else f"the TLS handshake failed: {why}"
+            self._pool.log_end(self, text)
+            self.lose(text)
+        elif self.is_secured:
+            self._lose_by(*_explanation(problem, self._remote_hostinfo))
+        else:
+            self.lose("", cast("TLSClient", self._pool)._failure(problem, self.origin))
+        self._close(True)
 
     def _lose_by(self, reason: str, help: str) -> None:
         self.lose(reason, TlsError(f"{self._remote_hostinfo}: {reason}", help))
+
+    def give_up(self, why: str) -> None:
+        """Close the connection in the middle of a handshake.
+
+        Args:
+            why: The reason.
+        """
+        self._break(ConnectionAbortedError(why))
+
+    def lose(self, reason: str, end: NetworkError | None = None) -> None:
+        """Take note that nothing goes over the connection any more.
+
+        Args:
+            reason: Why, for those who wait for something.
+            end: What they get to see, if it is to be a particular error.
+        """
+        super().lose(reason, end)
+        cast("_TLSMixIn", self._pool).forget_handshake(self)
+        if self._secured is not None and not self._secured.done():
+            assert self.end is not None  # it is lost
+            self._secured.set_exception(self.end)
+
+    def judge(self, now: float) -> None:
+        """Do what is due, and set ``patience.deadline``."""
+        if self.end is None and not self.is_secured:
+            self.give_up("it takes too long")
+        else:
+            super().judge(now)
+
+    # What is the transport's part of a connection
+
+    def flush(self) -> None:
+        """Send what has come together."""
+        out = self._out
+        if out:
+            self._out, self._out_size = [], 0
+            if self._transport is not None and self.is_secured:
+                assert self._ssl is not None  # it is secured
+                try:
+                    self._ssl.write(out[0] if len(out) == 1 else b"".join(out))
+                except ssl.SSLError as problem:
+                    self._break(problem)
+                self._push()
+
+    def _push(self) -> None:
+        """Send what TLS has made of it."""
+        if self._to_peer.pending and self._transport is not None:
+            self._transport.write(self._to_peer.read())
+
+    def _close(self, is_orderly: bool) -> None:
+        """Close the connection, after what has been sent, or without waiting for that."""
+        self.flush()
+        if is_orderly and self.is_secured:
+            assert self._ssl is not None  # it is secured
+            # It need not wait for the peer to say the same.
+            with suppress(ssl.SSLError):
+                self._ssl.unwrap()
+            self._push()
+        super()._close(is_orderly)
 
     @property
     def authenticated_claims(self) -> tuple[str, ...]:
@@ -147,13 +356,18 @@ class TlsConnection(TcpConnection):
         that it is known by, such as ``:my-sensor``.  Who has not proved anything has no claims.
         """
         if self._claims is None:
-            self._claims = () if self._ssl_object is None else _claims(self._ssl_object)
+            if self._ssl is None or not self.is_secured:
+                return ()
+            self._claims = _claims(self._ssl, self.known_as)
         return self._claims
 
 
-def _claims(ssl_object: ssl.SSLObject) -> tuple[str, ...]:
+_CHUNK = 65536
+# Bytes that are read at a time.
+
+
+def _claims(ssl_object: ssl.SSLObject, known_as: str | None) -> tuple[str, ...]:
     """Return what is known of the other end of a connection."""
-    known_as = getattr(ssl_object, "known_as", None)
     if known_as is not None and ssl_object.version() == "TLSv1.2":
         suite = ssl_object.cipher()
         # That an identity was given proves nothing if the key was not used in the end.
@@ -224,7 +438,13 @@ class _TLSMixIn:
 
     scheme: ClassVar[str] = "coaps+tcp"
     default_port: ClassVar[int] = COAPS_PORT
-    _connection_class: ClassVar[type[TcpConnection]] = TlsConnection
+
+    def note_handshake(self, connection: TlsConnection) -> bool:
+        """Take note that a handshake begins; return whether it may."""
+        return True
+
+    def forget_handshake(self, connection: TlsConnection) -> None:
+        """Take note that a handshake is over."""
 
 
 class TLSClient(_TLSMixIn, TCPClient):
@@ -236,8 +456,8 @@ class TLSClient(_TLSMixIn, TCPClient):
     address.
     """
 
-    def _settings(self, origin: Origin) -> dict[str, Any]:
-        """Return what asyncio is to know when it connects, beyond the address.
+    def _connection_factory(self, origin: Origin) -> Callable[[], TcpConnection]:
+        """Return what makes the protocol of a connection.
 
         Raises:
             CredentialsMissingError: There is nothing to authenticate with.
@@ -250,15 +470,43 @@ class TLSClient(_TLSMixIn, TCPClient):
         # Neither zones nor the dot of the root are part of names in certificates.
         name = origin.host.partition("%")[0].removesuffix(".")
         try:
-            name.encode("idna")
-        except UnicodeError as problem:
-            raise ResolutionError(f"{origin.host!r} is no host name: {problem}") from None
-        return {
-            "ssl": context,
-            "server_hostname": name,
-            "ssl_handshake_timeout": self.tuning.CSM_TIMEOUT,
-            "ssl_shutdown_timeout": self.tuning.RELEASE_TIMEOUT,
-        }
+            is_name = bool(name.encode("idna"))
+        except UnicodeError:
+            is_name = False
+        if not is_name:
+            raise ResolutionError(f"{origin.host!r} is no host name")
+        return partial(
+            TlsConnection,
+            self,
+            self.log,
+            self.loop,
+            is_server=False,
+            origin=origin,
+            context=context,
+            name=name,
+        )
+
+    async def _open(self, origin: Origin, address: Origin) -> TcpConnection:
+        """Open a connection to the first address of a host that takes it, and secure it.
+
+        Raises:
+            CredentialsMissingError: There is nothing to authenticate with.
+            ResolutionError: The name can not be resolved.
+            NetworkError: It can not be opened, or not be secured.
+        """
+        connection = cast("TlsConnection", await super()._open(origin, address))
+        try:
+            async with asyncio.timeout(self.tuning.CSM_TIMEOUT):
+                await connection.secured()
+        except BaseException as problem:
+            # If it has ended by itself, the last words are still to be read.
+            if connection.end is None:
+                connection.give_up("nobody waits for it")
+                connection._close(False)
+            if isinstance(problem, asyncio.TimeoutError):
+                raise self._failure(ConnectionAbortedError(), address) from problem
+            raise
+        return connection
 
     def _failure(self, problem: OSError, address: Origin) -> NetworkError:
         """Return what a request fails with if there is no connection."""
@@ -295,7 +543,7 @@ def _explanation(problem: Exception, hostinfo: str) -> tuple[str, str]:
             return f"it does not speak CoAP there ({readable})", "Check the port."
         if _REFUSED.search(said):
             return f"it refuses the handshake ({readable})", _HELP_REFUSED.format(hostinfo)
-        return f"the handshake fails ({readable})", _HELP_OTHER
+        return f"TLS fails ({readable})", _HELP_OTHER
     if isinstance(problem, ConnectionAbortedError):
         return "it does not finish the handshake in time", _HELP_NO_TLS
     return "it closed the connection during the handshake", _HELP_CLOSED
@@ -335,7 +583,7 @@ _HELP_REFUSED = (
     '{{"coaps+tcp://{}/*": {{"tlscert": {{"certfile": "FILE", "client-certificate": "FILE", '
     '"client-key": "FILE"}}}}}}.'
 )
-_HELP_OTHER = "Check the port, and the settings of TLS at both ends."
+_HELP_OTHER = "Check the port, keys and certificates, and the settings of TLS at both ends."
 
 
 # Servers
@@ -350,15 +598,12 @@ class TLSServer(_TLSMixIn, TCPServer):
     may use its key instead, where Python can do that (from 3.13 on), and TLS 1.2 is used.
     """
 
-    _accepting: asyncio.Task[None] | None = None
+    _context: ssl.SSLContext
 
     def __init__(self, tman: TokenManager, log: Logger, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(tman, log, loop)
-        # What is under way, the oldest first; with the socket of those that nobody cares for yet.
-        self._handshakes: dict[asyncio.Task[None], socket.socket | None] = {}
-        self._failures = LogRation(
-            MAX_LOGGED, "More handshakes fail; no more are logged in this minute"
-        )
+        # What is under way, the oldest first.
+        self._handshakes: dict[TlsConnection, None] = {}
 
     @classmethod
     async def create_server(  # type: ignore[override] # as documented
@@ -389,112 +634,47 @@ class TLSServer(_TLSMixIn, TCPServer):
         self = await super().create_server(bind, tman, log, loop, _server_context=server_context)
         return cast("TLSServer", self)
 
-    async def _listen(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
-        """Begin to accept connections.
+    def _secure_by(self, context: ssl.SSLContext | None) -> None:
+        """Take note of what connections are secured by.
 
         Raises:
             CredentialsMissingError: What the credentials say can not be used.
         """
         assert context is not None  # the catalog says that it is needed
         _prepare(context, self.tman.server_credentials)
-        sock.listen(BACKLOG)
-        self._accepting = self.loop.create_task(self._accept_all(sock, context), name="TLS server")
+        self._context = context
 
-    async def _accept_all(self, sock: socket.socket, context: ssl.SSLContext) -> None:
-        """Accept connections, and begin with TLS on them."""
-        with sock:
-            while True:
-                try:
-                    connection, peer = await self.loop.sock_accept(sock)
-                except ConnectionError:
-                    continue  # it is gone already
-                except OSError as problem:
-                    # There are too many open files.
-                    self._tell("No connections can be accepted for a moment: %s", problem.strerror)
-                    await asyncio.sleep(_PAUSE)
-                    continue
-                if len(self._handshakes) >= MAX_HANDSHAKES:
-                    next(iter(self._handshakes)).cancel()
-                task = self.loop.create_task(
-                    self._shake_hands(connection, peer, context), name="TLS handshake"
-                )
-                self._handshakes[task] = connection
-                task.add_done_callback(self._end_handshake)
-                # Others want to get on, too, however many come.
-                await asyncio.sleep(0)
+    def _accept(self) -> TcpConnection:
+        """Return the protocol of a new connection."""
+        return TlsConnection(self, self.log, self.loop, is_server=True, context=self._context)
 
-    async def _shake_hands(self, sock: socket.socket, peer: Any, context: ssl.SSLContext) -> None:
-        """Secure a connection, and have it used."""
-        this = asyncio.current_task()
-        assert this is not None  # it runs this
-        self._handshakes[this] = None
-        try:
-            await self.loop.connect_accepted_socket(
-                self._accept,
-                sock,
-                ssl=context,
-                ssl_handshake_timeout=self.tuning.CSM_TIMEOUT,
-                ssl_shutdown_timeout=self.tuning.RELEASE_TIMEOUT,
-            )
-        except Exception as problem:
-            why = getattr(problem, "reason", None) or str(problem) or "the peer has closed it"
-            peer_name = hostportjoin(host_of_sockaddr(peer), peer[1])
-            self._tell("The TLS handshake with %s failed: %s", peer_name, why)
+    def note_handshake(self, connection: TlsConnection) -> bool:
+        """Take note that a handshake begins; return whether it may."""
+        if self._is_shut_down:
+            return False
+        if len(self._handshakes) >= MAX_HANDSHAKES:
+            next(iter(self._handshakes)).give_up("there are too many at the same time")
+        self._handshakes[connection] = None
+        deadline = connection.patience.deadline
+        assert deadline is not None  # it is new
+        self._looks.add(connection, deadline)
+        self._arm(deadline)
+        return True
 
-    def _tell(self, text: str, *args: object) -> None:
-        """Log a line, unless strangers have caused too many of them."""
-        self._failures.log(self.loop.time(), self.log.info, text, *args)
-
-    def _end_handshake(self, task: asyncio.Task[None]) -> None:
+    def forget_handshake(self, connection: TlsConnection) -> None:
         """Take note that a handshake is over."""
-        sock = self._handshakes.pop(task)
-        if sock is not None:
-            # It did not even begin.
-            sock.close()
+        if self._handshakes.pop(connection, connection) is None:
+            self._looks.discard(connection)
 
     async def _stop_listening(self) -> None:
-        """Accept no connections any more."""
-        tasks = [*self._handshakes, *([] if self._accepting is None else [self._accepting])]
-        self._accepting = None
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-_PAUSE = 1.0
-# Seconds until connections are accepted again after that failed.
+        """Accept no connections any more, and end the handshakes."""
+        await super()._stop_listening()
+        for connection in list(self._handshakes):
+            connection.lose("the own end was shut down")
+            connection._close(False)
 
 
 # What a server's context gets to know
-
-
-class _ObservedHandshake:
-    """Mixed into the SSL objects of a context: remembers what is said in the handshake.
-
-    Attributes:
-        name_asked_for: The name by which the client calls the server, or None.
-        known_as: Who the client says it is, if there is a key for that.
-    """
-
-    name_asked_for: str | None = None
-    known_as: str | None = None
-
-    def do_handshake(self) -> None:
-        """Go on with the handshake."""
-        # The ssl module reports names that are not ASCII by a traceback, each time that a
-        # stranger asks for one.
-        hook = sys.unraisablehook
-        sys.unraisablehook = partial(_leave_out_names, hook)
-        _at_work.ssl_object = self
-        try:
-            super().do_handshake()  # type: ignore[misc] # there is an SSLObject beside
-        finally:
-            _at_work.ssl_object = None
-            sys.unraisablehook = hook
-
-
-class _SSLObject(_ObservedHandshake, ssl.SSLObject):
-    """The usual SSL object, observed."""
 
 
 _at_work = threading.local()
@@ -522,9 +702,10 @@ class _NameListener:
     def __call__(
         self, ssl_object: ssl.SSLObject, name: str | None, context: ssl.SSLContext
     ) -> int | None:
+        connection: TlsConnection | None = getattr(_at_work, "connection", None)
         # It becomes part of URIs.
-        if name is not None and isinstance(ssl_object, _ObservedHandshake):
-            ssl_object.name_asked_for = name.lower() if _NAME.fullmatch(name) else None
+        if connection is not None and name is not None and _NAME.fullmatch(name):
+            connection.name_asked_for = name.lower()
         if self._previous is None:
             return None
         answer: int | None = self._previous(ssl_object, name, context)
@@ -557,11 +738,6 @@ def _prepare(context: ssl.SSLContext, credentials: CredentialsMap) -> None:
         context.set_alpn_protocols([_ALPN, *others])
     if not isinstance(context.sni_callback, _NameListener):
         context.sni_callback = _NameListener(context.sni_callback)
-    kind = context.sslobject_class
-    if kind is ssl.SSLObject:
-        context.sslobject_class = _SSLObject
-    elif not issubclass(kind, _ObservedHandshake):
-        context.sslobject_class = type(kind.__name__, (_ObservedHandshake, kind), {})
 
 
 def _take_keys(context: ssl.SSLContext, credentials: CredentialsMap) -> None:
@@ -588,9 +764,9 @@ def _take_keys(context: ssl.SSLContext, credentials: CredentialsMap) -> None:
             known_as, psk = credentials.find_dtls_psk((identity or "").encode())
         except (KeyError, UnicodeError):
             return b""
-        ssl_object = getattr(_at_work, "ssl_object", None)
-        if ssl_object is not None:
-            ssl_object.known_as = known_as
+        connection: TlsConnection | None = getattr(_at_work, "connection", None)
+        if connection is not None:
+            connection.known_as = known_as
         return psk
 
     set_callback(key_of)

@@ -30,7 +30,7 @@ STREAMS = 8_000
 REAL = 200
 
 MAX_GROWTH = 64 * 1024 * 1024
-"""Bytes by which the process may grow; measured: a sixth."""
+"""Bytes by which the process may grow; measured: 6 MiB."""
 
 MAX_LINES = 2 * (rfc8323common.MAX_LOGGED + 1) + 2 * 21
 """Log lines: those of connections that end, and of handlers that fail, for two minutes."""

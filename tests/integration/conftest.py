@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.net import COMBINATIONS, Net
+from tests.integration.net import COMBINATIONS, CONNECTIONS, Net
 
 
 def policy(loop: str) -> asyncio.AbstractEventLoopPolicy:
@@ -21,7 +21,18 @@ def policy(loop: str) -> asyncio.AbstractEventLoopPolicy:
     return made
 
 
-@pytest.fixture(params=COMBINATIONS, ids="-".join)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test in each of the networks that it is for."""
+    if "net" in metafunc.fixturenames:
+        is_for_all = not (
+            hasattr(metafunc.function, "about_datagrams")
+            or hasattr(metafunc.module, "ABOUT_DATAGRAMS")
+        )
+        combinations = COMBINATIONS + CONNECTIONS * is_for_all
+        metafunc.parametrize("net", combinations, ids="-".join, indirect=True)
+
+
+@pytest.fixture
 def net(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[Net]:
     """A network; the test runs on the loop that belongs to it, and leaves nothing in the log."""
     loop, client, server = request.param

@@ -28,6 +28,15 @@ COMBINATIONS = [
 ]
 """Loop, transport of clients, transport of servers."""
 
+CONNECTIONS = [("asyncio", "tcpclient", "tcpserver"), ("uvloop", "tcpclient", "tcpserver")]
+"""The same where there are connections."""
+
+
+def about_datagrams(test: Any) -> Any:
+    """Have a test run over datagrams only: it plays a peer itself, or looks at messages."""
+    test.about_datagrams = True
+    return test
+
 
 class Hasty(TransportTuning):
     """Gives up in no time."""
@@ -48,6 +57,16 @@ class Net:
         self.client_transport = client_transport
         self.server_transport = server_transport
         self.expects_log = False
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether there are connections, which neither lose nor repeat anything."""
+        return self.client_transport == "tcpclient"
+
+    @property
+    def scheme(self) -> str:
+        """Scheme of the servers' URIs."""
+        return "coap+tcp" if self.is_reliable else "coap"
 
     @asynccontextmanager
     async def client(self, **kwargs: Any) -> AsyncIterator[Context]:
@@ -76,8 +95,9 @@ class Net:
 
 def base(server: Context) -> str:
     """Return the URI of a server, without a path."""
-    host, port = server.bound_addresses[0]
-    return f"coap://{hostportjoin(host, port)}"
+    (host, port), interface = server.bound_addresses[0], server.request_interfaces[0]
+    scheme = getattr(interface.token_interface, "scheme", "coap")  # type: ignore[attr-defined]
+    return f"{scheme}://{hostportjoin(host, port)}"
 
 
 async def ask(

@@ -17,7 +17,7 @@ from aiocoap import CHANGED, GET, NON, POST, Context, Message, error
 from aiocoap.numbers.types import CON
 from aiocoap.resource import Resource, Site
 from aiocoap.util import hostportjoin
-from tests.integration.net import Hasty, Net, ask, base, until
+from tests.integration.net import Hasty, Net, about_datagrams, ask, base, until
 
 
 @contextmanager
@@ -75,6 +75,7 @@ def site(resource: Resource) -> Site:
 # Time-outs and cancellation
 
 
+@about_datagrams
 async def test_nobody_answers(net: Net) -> None:
     net.expects_log = True  # one line that it gives up
     with silent_peer() as (peer, uri):
@@ -88,6 +89,7 @@ async def test_nobody_answers(net: Net) -> None:
             assert count(peer) == 3
 
 
+@about_datagrams
 async def test_nobody_answers_what_is_not_confirmable(net: Net) -> None:
     with silent_peer() as (peer, uri):
         async with net.client(transport_tuning=Hasty) as client:
@@ -96,6 +98,7 @@ async def test_nobody_answers_what_is_not_confirmable(net: Net) -> None:
             assert count(peer) == 1
 
 
+@about_datagrams
 async def test_the_tuning_of_a_request_counts(net: Net) -> None:
     net.expects_log = True
     with silent_peer() as (peer, uri):
@@ -105,6 +108,7 @@ async def test_the_tuning_of_a_request_counts(net: Net) -> None:
             assert count(peer) == 3
 
 
+@about_datagrams
 @pytest.mark.parametrize("way", ["cancel", "task", "wait_for", "timeout", "observation"])
 async def test_a_cancelled_request_is_not_sent_again(net: Net, way: str) -> None:
     class Quick(Hasty):
@@ -144,6 +148,7 @@ async def test_a_cancelled_request_is_not_sent_again(net: Net, way: str) -> None
             assert count(peer) == 0
 
 
+@about_datagrams
 async def test_a_cancelled_request_makes_room_for_the_next(net: Net) -> None:
     with silent_peer() as (peer, uri):
         async with net.client() as client:
@@ -155,6 +160,7 @@ async def test_a_cancelled_request_makes_room_for_the_next(net: Net) -> None:
             second.response.cancel()
 
 
+@about_datagrams
 async def test_one_that_never_left_can_be_cancelled(net: Net) -> None:
     with silent_peer() as (peer, uri):
         async with net.client() as client:
@@ -169,6 +175,7 @@ async def test_one_that_never_left_can_be_cancelled(net: Net) -> None:
 # What the network says
 
 
+@about_datagrams
 async def test_nobody_is_there(net: Net) -> None:
     async with net.client() as client:
         begin = time.monotonic()
@@ -180,6 +187,7 @@ async def test_nobody_is_there(net: Net) -> None:
         assert not isinstance(caught.value, error.TimeoutError)
 
 
+@about_datagrams
 async def test_nobody_is_there_for_many(net: Net) -> None:
     async with net.client() as client:
         uri = closed_port()
@@ -189,6 +197,7 @@ async def test_nobody_is_there_for_many(net: Net) -> None:
                 await request.response
 
 
+@about_datagrams
 async def test_others_are_not_concerned(net: Net) -> None:
     async with net.pair(site(Slow())) as (client, uri):
         bad = client.request(Message(code=GET, uri=closed_port()))
@@ -203,7 +212,7 @@ async def test_others_are_not_concerned(net: Net) -> None:
 async def test_a_host_that_is_unknown(net: Net, handle_blockwise: bool) -> None:
     async with net.client() as client:
         request = client.request(
-            Message(code=GET, uri="coap://does-not-exist.invalid/"), handle_blockwise
+            Message(code=GET, uri=f"{net.scheme}://does-not-exist.invalid/"), handle_blockwise
         )
         with pytest.raises(error.ResolutionError, match=r"does-not-exist\.invalid"):
             await request.response
@@ -219,6 +228,7 @@ async def test_a_scheme_that_nothing_serves(net: Net) -> None:
 # Shutdown
 
 
+@about_datagrams
 async def test_the_shutdown_ends_everything(net: Net) -> None:
     slow = Slow()
     with silent_peer() as (_, silent):
@@ -231,7 +241,9 @@ async def test_the_shutdown_ends_everything(net: Net) -> None:
                     client.request(Message(code=GET, uri=silent)),
                     client.request(Message(code=GET, uri=silent), handle_blockwise=False),
                     client.request(Message(code=POST, uri=silent, payload=bytes(5000))),
-                    client.request(Message(code=GET, uri="coap://does-not-exist.invalid/")),
+                    client.request(
+                        Message(code=GET, uri=f"{net.scheme}://does-not-exist.invalid/")
+                    ),
                 ]
                 await until(lambda: slow.begun > 0)
             for request in requests:
@@ -243,6 +255,7 @@ async def test_the_shutdown_ends_everything(net: Net) -> None:
         assert slow.cancelled == slow.begun
 
 
+@about_datagrams
 async def test_nothing_is_left(net: Net) -> None:
     """Neither task nor socket nor reference, right after the shutdown."""
     references = []
@@ -346,6 +359,7 @@ async def test_garbage(net: Net, caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records == []
 
 
+@about_datagrams
 async def test_a_ping(net: Net) -> None:
     async with net.server(None) as server:
         with silent_peer() as (peer, _):

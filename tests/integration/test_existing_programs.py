@@ -25,6 +25,9 @@ from aiocoap.numbers.codes import CHANGED, CONTENT, NOT_FOUND
 from aiocoap.optiontypes import StringOption
 from tests.integration.net import Net, until
 
+ABOUT_DATAGRAMS = True
+# They name transports and URIs of datagrams.
+
 
 @pytest.fixture(autouse=True)
 def transports(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:

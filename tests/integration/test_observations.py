@@ -298,7 +298,9 @@ async def test_many_observers(net: Net) -> None:
     state = State()
     async with net.pair(site(state)) as (client, uri):
         requests = [
-            client.request(Message(code=GET, uri=uri + "/state", observe=0)) for _ in range(100)
+            # Two of each share a registration.
+            client.request(Message(code=GET, uri=f"{uri}/state?{n // 2}", observe=0))
+            for n in range(200)
         ]
         heard = [Heard(request.observation) for request in requests]
         for request in requests:
@@ -307,13 +309,13 @@ async def test_many_observers(net: Net) -> None:
         state.set(b"1")
         for one in heard:
             await one.hears(b"1")
-        for request in requests[:50]:
+        for request in (*requests[:100], *requests[100::2]):
             request.observation.cancel()
         state.set(b"2")
-        for one in heard[50:]:
+        for one in heard[101::2]:
             await one.hears(b"2")
         await until(lambda: state.count == 50)
-        for request in requests[50:]:
+        for request in requests[101::2]:
             request.observation.cancel()
 
 

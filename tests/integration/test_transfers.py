@@ -27,7 +27,7 @@ from aiocoap import (
 )
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.resource import Resource, Site
-from tests.integration.net import Net, ask, base
+from tests.integration.net import Net, about_datagrams, ask, base
 
 SIZES = [0, 1, 1023, 1024, 1025, 16 * 1024]
 MIB = 1024 * 1024
@@ -133,6 +133,7 @@ async def test_block_sizes_are_asked_for_by_options(net: Net) -> None:
         assert store.body == body
 
 
+@about_datagrams
 async def test_single_blocks(net: Net) -> None:
     """An application may fetch any block by itself."""
     store = Store(os.urandom(5000))
@@ -199,6 +200,7 @@ class Limited(TransportTuning):
     MAX_BODY_SIZE = 4000
 
 
+@about_datagrams
 async def test_what_the_server_takes_is_limited(net: Net) -> None:
     store = Store()
     async with (
@@ -213,6 +215,7 @@ async def test_what_the_server_takes_is_limited(net: Net) -> None:
         assert (await ask(client, PUT, uri, bytes(4000))).code == CHANGED
 
 
+@about_datagrams
 async def test_what_the_client_takes_is_limited(net: Net) -> None:
     store = Store(bytes(5000))
     async with (
@@ -226,6 +229,7 @@ async def test_what_the_client_takes_is_limited(net: Net) -> None:
         assert (await ask(client, GET, uri)).payload == bytes(4000)
 
 
+@about_datagrams
 async def test_what_the_resource_takes_is_limited(net: Net) -> None:
     """A resource that handles blocks itself may refuse the first of them."""
 
@@ -333,6 +337,7 @@ async def test_an_upload_that_is_cancelled(net: Net) -> None:
         assert store.calls == 1
 
 
+@about_datagrams
 async def test_a_download_that_is_cancelled(net: Net) -> None:
     store = Store(os.urandom(MIB))
     async with net.pair(site(store)) as (client, uri):

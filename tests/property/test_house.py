@@ -65,6 +65,7 @@ def is_at_rest(pair: Pair) -> bool:
         and not len(end.context._responder._bodies)
         and not end.context._responder._tasks
         and not end.context._tasks
+        and not end.context.registrations
         for end in ends
     )
 
@@ -244,8 +245,11 @@ class Life:
         self.pair.clock.advance(LONG)
         live = [observer for observer in self.observers if observer.is_live]
         # Where no acknowledgement came through for long, the server has taken the client for gone.
-        is_known = len(self.state.observations) >= len(live)
+        # There is one registration for all of them.
+        is_known = bool(self.state.observations) or not live
         assert is_known or self.has_lost
+        assert len(self.state.observations) == bool(live) or self.has_lost
+        assert len(self.pair.client.context.registrations) == bool(live)
         for observer in self.observers:
             observer.check()
         for observer in live:

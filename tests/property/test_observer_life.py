@@ -94,6 +94,8 @@ class Observer:
         self.ends = 0
         # How many observations there were.
         self.begun = 0
+        # How often anybody had asked when it was fresh.
+        self.asked = 0
 
     @property
     def is_live(self) -> bool:
@@ -102,12 +104,13 @@ class Observer:
     @property
     def failures(self) -> int:
         """How often in a row it was tried in vain to register again."""
-        registration = self.request.observation._driver
-        return 0 if registration is None else registration._upkeep._failures
+        observer = self.request.observation._driver
+        return 0 if observer is None else observer.registration._upkeep._failures
 
     async def begin(self) -> None:
         message = Message(code=GET, uri=f"coap://{SERVER}/state", observe=0)
-        self.request = request = self.world.client.context.request(message)
+        world = self.world
+        self.request = request = world.client.context.request(message)
         observation = request.observation
         self.begun += 1
         self.states = []
@@ -119,7 +122,8 @@ class Observer:
         else:
             observation.register_callback(self._take)
             observation.register_errback(self.errors.append)
-        observation.register_statecallback(self.states.append)
+        observation.register_statecallback(self._become)
+        world.asked += 1
         observation.on_cancel(self._end)
 
     def _respond(self, response: asyncio.Future[Message]) -> None:
@@ -146,6 +150,11 @@ class Observer:
             self.world.problems.append("an older state came after a newer one")
         self.serial = serial
 
+    def _become(self, state: str) -> None:
+        self.states.append(state)
+        if state == "fresh":
+            self.asked = self.world.asked
+
     def _end(self) -> None:
         self.ends += 1
 
@@ -168,6 +177,8 @@ class Observer:
             assert lag <= freshness, "it says that it is fresh, and is not"
         count = self.failures
         retries = count * ATTEMPT + PAUSE * ((1 << count) - 1)
+        # Whoever asks has it tried at once, which does not count.
+        retries += (world.asked - self.asked) * (ATTEMPT + PAUSE * (1 << count))
         assert lag <= freshness + PAUSE + ATTEMPT * world.blocks + retries, "the state is missing"
 
     def check_end(self) -> None:
@@ -233,12 +244,15 @@ class World:
         self.state: State | None = None
         self.wires: dict[tuple[Endpoint, str, bytes], Wire] = {}
         self.problems: list[str] = []
+        # How often somebody asked.
+        self.asked = 0
         # The tokens of what has reached the client, by Message ID.
         self.tokens: dict[bytes, bytes] = {}
         self.seen: Counter[str] = Counter()
         self.start()
         self.observers = [
-            Observer(self, iterates=choose.random() < 0.5) for _ in range(choose.choice([1, 1, 2]))
+            Observer(self, iterates=choose.random() < 0.5)
+            for _ in range(choose.choice([1, 1, 2, 3]))
         ]
 
     # The state
@@ -283,8 +297,8 @@ class World:
         if raw[0] >> 4 & 3 == RST:
             token = self.tokens.get(raw[2:4])
             for observer in self.observers:
-                registration = observer.is_live and observer.request.observation._driver
-                assert not registration or registration.token != token, "it rejects news"
+                driver = observer.is_live and observer.request.observation._driver
+                assert not driver or driver.registration.token != token, "it rejects news"
         for delay in self.link.delays():
             self._later(delay, self._to_server, raw, self.outer)
 
@@ -366,6 +380,8 @@ class World:
             events += [(at + choose.random() * 2 * LATENCY, "change") for _ in range(10)]
         for _ in range(choose.choice([0, 0, 1, 4])):
             events.append((choose.random() * duration, "rebind"))
+        for _ in range(choose.choice([0, 0, 5, 30])):
+            events.append((choose.random() * duration, "leave"))
         at = 0.0
         for _ in range(choose.choice([0, 0, 1, 3])):
             at += choose.random() * duration / 3
@@ -401,20 +417,36 @@ class World:
             if wire.pipe is not None and self.pipe(*key) is wire.pipe:
                 assert now - wire.confirmed <= DAY, "an observer was not asked for a day"
 
+        live = [observer for observer in self.observers if observer.is_live]
+        if live:
+            # One registration is for all of them.
+            (registration,) = self.client.context.registrations.values()
+            for observer in live:
+                assert observer.request.observation._driver.registration is registration
+            self.seen["shared"] += len(live) > 1
+
+    def leave(self) -> None:
+        """Have one of the observers lose its interest; it comes back soon."""
+        self._leave(self.choose.choice(self.observers))
+        self.clock.settle()
+
+    def _leave(self, observer: Observer) -> None:
+        """Cancel an observation in one way or another."""
+        if not observer.is_live:
+            return
+        observation, observer.request = observer.request.observation, None
+        task, observer.task = observer.task, None
+        if task is not None:
+            task.cancel()
+        if task is None or self.choose.random() < 0.5:
+            observation.cancel()
+            observer.check_end()
+        # Else nobody holds it any more.
+
     def end(self) -> None:
-        """Cancel everything in one way or another, and look what is left of it."""
+        """Have everybody leave, and look what is left."""
         for observer in self.observers:
-            if not observer.is_live:
-                continue
-            observation, observer.request = observer.request.observation, None
-            task, observer.task = observer.task, None
-            if task is not None:
-                task.cancel()
-            if task is None or self.choose.random() < 0.5:
-                observation.cancel()
-                observer.check_end()
-            # Else nobody holds it any more.
-            del observation, task
+            self._leave(observer)
         self.clock.settle()
         gc.collect()
         self.clock.settle()
@@ -442,6 +474,7 @@ class World:
                 and not len(end.context._responder._bodies)
                 and not end.context._responder._tasks
                 and not end.context._tasks
+                and end.context.registrations == {}
                 # Proofs are not taken back, but forgotten when there are too many.
                 and len(end.context.address_proof) <= self.outers
                 for end in (self.client, self.server)
@@ -473,4 +506,5 @@ def test_an_observers_life(number: int) -> None:
     # All kinds of things have happened.
     assert seen["confirmable"] > 0
     assert seen["not"] > 0
+    assert seen["shared"] > 0
     assert seen["begun"] > SEEDS / BATCHES

@@ -332,3 +332,16 @@ def test_an_unknown_setting_is_named() -> None:
     with pytest.raises(ValueError, match="ADDRESS_PROOF is 'global', 'all' or 'none'"):
         MessageManager(Floor(), tuning=Wrong(), loop=clock.loop)
     clock.close()
+
+
+# The client's side
+
+
+def test_a_client_says_again_what_a_server_wants_to_hear() -> None:
+    """Section 2.3: "the client SHOULD echo the Echo option value in the next request"."""
+    with Script() as script:
+        for token, echo, answer in (("a", None, b"e"), ("b", b"e", None), ("c", None, None)):
+            request = script.request(Message(code=GET, uri=script.uri("/short")))
+            script.expect(CON, GET, mid=token, token=token, uri_path=("short",), echo=echo)
+            script.send(ACK, CONTENT, mid=token, token=token, echo=answer, payload=b"short")
+            assert script.result(request).payload == b"short"

@@ -495,6 +495,62 @@ def test_a_notification_of_another_format_is_the_end(before: Any, after: Any) ->
         assert not formatted.observations
 
 
+def test_a_target_is_registered_for_once() -> None:
+    """Section 3.1: "A client MUST aggregate such requests and MUST NOT register more than once".
+
+    The second observer begins and ends without a datagram, and sees the same.
+    """
+    with played() as script:
+        first, states = observe(script)
+        script.expect(CON, GET, mid="A", token="t", uri_path=TEMPERATURE, observe=0)
+        early, early_states = observe(script)
+        script.quiet(1)
+        script.send(ACK, CONTENT, mid="A", token="t", observe=1, max_age=60, payload=b"18.5 Cel")
+        assert script.result(first).payload == script.result(early).payload == b"18.5 Cel"
+        script.quiet(10)
+        late, late_states = observe(script)
+        assert script.result(late).payload == b"18.5 Cel"
+        script.quiet(10)
+        script.send(NON, CONTENT, mid="B", token="t", observe=2, payload=b"19.2 Cel")
+        assert states == early_states == late_states == [b"19.2 Cel"]
+        first.observation.cancel()
+        late.observation.cancel()
+        script.quiet(1)
+        script.send(NON, CONTENT, mid="C", token="t", observe=3, payload=b"19.7 Cel")
+        assert (states, early_states) == ([b"19.2 Cel"], [b"19.2 Cel", b"19.7 Cel"])
+        leave(script, early, "t")
+        # From now on it is to be registered for again, and is another target by its options.
+        for accept, token in ((None, "u"), (60, "v")):
+            again, _ = observe(script, accept=accept)
+            script.expect(
+                CON, GET, mid=token, token=token, uri_path=TEMPERATURE, observe=0, accept=accept
+            )
+            script.send(ACK, CONTENT, mid=token, token=token, payload=b"20.1 Cel")
+            assert script.result(again).payload == b"20.1 Cel"
+
+
+def test_who_joins_when_it_is_stale_is_told_the_present_state() -> None:
+    """Section 3.3.1: the client may register again "at any time", with the same token."""
+    with played() as script:
+        first, states = observe(script)
+        script.expect(CON, GET, mid="A", token="t", uri_path=TEMPERATURE, observe=0)
+        script.send(
+            ACK, CONTENT, mid="A", token="t", observe=1, max_age=1, etag=ETAG, payload=b"19.7 Cel"
+        )
+        assert script.result(first).payload == b"19.7 Cel"
+        script.quiet(2)
+        late, late_states = observe(script, etags=[b"else"])
+        script.expect(
+            CON, GET, mid="B", token="t", uri_path=TEMPERATURE, observe=0, etag=ETAG, within=0
+        )
+        script.send(ACK, VALID, mid="B", token="t", observe=2, etag=ETAG)
+        assert script.result(late).code == CONTENT
+        assert script.result(late).payload == b"19.7 Cel"
+        assert states == late_states == []
+        first.observation.cancel()
+        leave(script, late, "t", etags=(b"else", ETAG))
+
+
 def test_a_new_registration_may_have_another_format() -> None:
     """It is the initial response to that one which counts then."""
     formatted = Formatted(0)

@@ -427,6 +427,20 @@ def test_destination() -> None:
     assert message.destination() is message.remote
 
 
+def test_destination_is_the_address_where_there_is_one() -> None:
+    """Transports that do not know it see whether it might be for them; Uri-Host is no other."""
+
+    class Elsewhere(EndpointAddress):
+        scheme = "coap+tcp"
+        hostinfo = "192.0.2.1:7"
+
+    message = Message(code=GET)
+    message.remote = Elsewhere()
+    assert message.destination() == UndecidedRemote("coap+tcp", "192.0.2.1:7")
+    message.opt.uri_host = "name.example"
+    assert message.destination() == UndecidedRemote("coap+tcp", "192.0.2.1:7")
+
+
 # Deprecated views
 
 

@@ -190,6 +190,23 @@ def test_success_forgives_failures() -> None:
     assert (life.fail(), life.fail(), life.fail()) == (10.0, 20.0, None)
 
 
+def test_asking_before_it_is_due_is_not_counted() -> None:
+    life = upkeep(retries=2)
+    life.hurry()
+    assert life.state is Freshness.REGISTERING
+    life.refresh(15, 100.0)
+    life.hurry()
+    assert (life.state, life.wake) == (Freshness.FRESH, 115.0), "it becomes stale all the same"
+    life.tick(115.0)
+    assert life.wake < NEVER
+    life.hurry()
+    assert (life.state, life.wake) == (Freshness.STALE, NEVER)
+    for _ in range(5):
+        assert life.fail() == 10.0
+        life.hurry()
+    assert (life.fail(), life.fail(), life.fail()) == (10.0, 20.0, None)
+
+
 def test_states_are_texts() -> None:
     assert [f"{state}" for state in Freshness] == ["registering", "fresh", "stale", "over"]
     assert Freshness.FRESH == "fresh"
@@ -297,3 +314,22 @@ def test_what_the_application_keeps_is_its_own_business() -> None:
     assert known.announce() == [b"x", b"b"]
     third = valid(b"x")
     assert known.take(third, is_answer=True) is third
+
+
+def test_what_is_of_use_is_what_all_of_them_keep() -> None:
+    known = Representations([b"x", b"y"])
+    first = valid(b"x")
+    assert known.take(first) is first
+    known.serve([[b"x", b"y"], [b"y", b"z"]])
+    assert known.announce() == [b"y"], "what x stands for is not known here"
+    full = content(b"1", b"x")
+    assert known.take(full, is_answer=True) is None, "it has been told of that by its ETag"
+    assert known.latest is full
+    assert known.announce() == [b"y", b"x"]
+    known.take(content(b"2"))
+    restored = known.take(valid(b"x"))
+    assert restored is not None
+    assert restored.payload == b"1"
+    mine = valid(b"y")
+    assert known.take(mine) is mine
+    assert known.take(content(b"3", b"z"), is_answer=True) is not None

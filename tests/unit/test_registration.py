@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import weakref
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from aiocoap.numbers.codes import (
     FETCH,
     GET,
     NOT_FOUND,
+    PUT,
     SERVICE_UNAVAILABLE,
     UNAUTHORIZED,
     VALID,
@@ -244,6 +246,18 @@ def test_the_server_may_want_a_proof_of_our_address(house: House) -> None:
     observed.observation.cancel()
 
 
+def test_a_new_registration_says_again_what_the_server_wants_to_hear(house: House) -> None:
+    observed, pipe = house.begin(max_age=0)
+    say(pipe, observe=2, echo=b"e", max_age=0)
+    house.clock.advance(16)
+    again = house.sent()
+    assert (again.request.opt.observe, again.request.opt.echo) == (0, b"e")
+    say(again, observe=3, max_age=0)
+    house.clock.advance(16)
+    assert house.sent().request.opt.echo is None
+    observed.observation.cancel()
+
+
 def test_a_large_request_is_sent_again_in_blocks(house: House) -> None:
     async def ask() -> Any:
         return house.ask(Message(code=FETCH, observe=0, payload=bytes(2000)))
@@ -334,12 +348,12 @@ def test_trouble_where_nobody_observes_any_more(house: House) -> None:
     request, pipe = house.observe()
     say(pipe, observe=1)
     house.do(house.rest())
-    registration = request.observation._driver
-    registration._observation = None
+    observer = request.observation._driver
+    observer._observation = None
     fail(pipe)
     house.clock.advance(1000)
     house.nothing()
-    registration._held = None
+    observer._held = None
 
 
 def test_a_server_without_time_is_asked_later(house: House) -> None:
@@ -533,7 +547,7 @@ def test_a_shutdown_in_the_pause(house: House) -> None:
 def test_what_was_outdated_is_waited_for_as_long_as_anything_will_happen(house: House) -> None:
     request, pipe = house.observe()
     say(pipe, observe=1, max_age=1)
-    registration: Registration = request.observation._driver
+    registration: Registration = request.observation._driver.registration
     assert registration.waits(), "Max-Age ends some time"
     house.clock.advance(17)
     house.sent()
@@ -680,3 +694,561 @@ def test_interfaces_need_not_listen() -> None:
     request.observation.cancel()
     clock.settle()
     clock.close()
+
+
+# Several observers of one target (section 3.1)
+
+
+class Watched(Observed):
+    """What an observer learns, its response included."""
+
+    def __init__(self, request: Any) -> None:
+        super().__init__(request)
+        self.request = request
+
+    @property
+    def payload(self) -> bytes:
+        response: Message = self.request.response.result()
+        return response.payload
+
+    @property
+    def payloads(self) -> list[bytes]:
+        return [response.payload for response in self.responses]
+
+    @property
+    def kinds(self) -> list[type[BaseException]]:
+        return [type(problem) for problem in self.errors]
+
+
+def join(house: House, **kwargs: Any) -> Watched:
+    """Ask once more; nothing is to be sent for that at once."""
+
+    async def ask() -> Any:
+        sent = len(house.pipes)
+        request = house.ask(Message(**{"code": GET, "observe": 0, **kwargs}))
+        assert len(house.pipes) == sent
+        return request
+
+    return Watched(house.do(ask()))
+
+
+def found(house: House, options: dict[str, Any] | None = None, **kwargs: Any) -> tuple[Any, Pipe]:
+    """Begin an observation, with options of the request and of the response."""
+    request, pipe = house.observe(**(options or {}))
+    observed = Watched(request)
+    say(pipe, **{"observe": 1, "payload": b"one", **kwargs})
+    return observed, pipe
+
+
+def test_who_comes_later_gets_what_is_there(house: House) -> None:
+    first, pipe = found(house, max_age=100)
+    second = join(house)
+    assert second.payload == b"one"
+    assert second.observation.state == "fresh"
+    response = second.request.response.result()
+    assert response.request.opt.observe == 0
+    assert response is not first.request.response.result(), "each has its own"
+    assert response.request is not first.request.response.result().request
+    assert response.remote == house.remote
+    say(pipe, observe=2, payload=b"two", max_age=100)
+    assert first.payloads == second.payloads == [b"two"]
+    assert first.responses[0] is not second.responses[0]
+    assert second.responses[0].request is response.request
+    house.nothing()
+    assert house.registrations != {}
+    first.observation.cancel()
+    house.nothing()
+    say(pipe, observe=3, payload=b"three", max_age=100)
+    assert first.payloads == [b"two"]
+    assert second.payloads == [b"two", b"three"]
+    second.observation.cancel()
+    assert house.sent().request.opt.observe == 1
+    assert pipe.phase is Phase.ENDED
+    assert house.registrations == {}
+    assert first.errors == second.errors == []
+
+
+@pytest.mark.parametrize("is_observable", [True, False])
+def test_they_wait_for_the_first_response_together(house: House, is_observable: bool) -> None:
+    request, pipe = house.observe()
+    first, second = Watched(request), join(house)
+    assert second.observation.state == "registering"
+    say(pipe, payload=b"one", observe=1 if is_observable else None)
+    assert first.payload == second.payload == b"one"
+    kinds = [] if is_observable else [error.NotObservable]
+    assert first.kinds == second.kinds == kinds
+    assert first.responses == second.responses == []
+    first.observation.cancel()
+    second.observation.cancel()
+    assert house.registrations == {}
+
+
+@pytest.mark.parametrize(
+    ("mine", "yours"),
+    [
+        ({}, {"accept": 60}),
+        ({}, {"code": FETCH}),
+        ({"code": FETCH, "payload": b"one"}, {"code": FETCH, "payload": b"other"}),
+        # These do something each time.
+        ({"code": PUT}, {"code": PUT}),
+    ],
+)
+def test_different_targets_are_observed_by_themselves(
+    house: House, mine: dict[str, Any], yours: dict[str, Any]
+) -> None:
+    for options in (mine, yours):
+        request, pipe = house.observe(**options)
+        say(pipe, observe=1)
+        assert request.response.done()
+        # The other one is to be observed meanwhile.
+        request.observation.register_callback(lambda _: None)
+
+
+def test_so_are_different_servers_and_groups_and_single_blocks(house: House) -> None:
+    async def ask_alone() -> Request:
+        pipe = Pipe(Message(code=GET, observe=0), house.log)
+        request = Request(pipe, house.loop, house.log, house)  # type: ignore[arg-type]
+        pipe.request.remote = house.remote
+        house.request(pipe)
+        return request
+
+    requests = [house.observe()[0]]
+    for name in ("another", "group", "group"):
+        house.remote = Remote(name)
+        requests.append(house.observe()[0])
+    house.remote = Remote("server")
+    for _ in range(2):
+        requests.append(house.do(ask_alone()))
+        house.sent()
+    assert len(house.registrations) == 2
+
+
+def test_whoever_asks_gets_the_present_state(house: House) -> None:
+    first, _ = found(house, max_age=1, etag=ETAG)
+    house.clock.advance(1.5)
+    second, third = join(house), join(house)
+    assert not second.request.response.done()
+    assert second.observation.state == "registering"
+    again = house.sent()
+    assert (again.request.token, again.request.opt.etags) == (b"token", (ETAG,))
+    say(again, observe=2, code=VALID, etag=ETAG, max_age=100)
+    assert second.payload == third.payload == b"one"
+    assert second.request.response.result().code == CONTENT
+    assert first.responses == [], "it is known"
+    assert second.observation.state == first.observation.state == "fresh"
+    house.clock.advance(20)
+    house.nothing()
+    for observed in (first, second, third):
+        observed.observation.cancel()
+
+
+def test_nobody_hurries_for_who_has_left(house: House) -> None:
+    first, _ = found(house, max_age=1)
+    house.clock.advance(1.5)
+
+    async def ask() -> None:
+        first, second = (house.ask(Message(code=GET, observe=0)) for _ in range(2))
+        first.response.cancel()
+        assert second.observation is not None
+        second.observation.cancel()
+        second.response.cancel()
+
+    house.do(ask())
+    house.clock.advance(3)
+    house.nothing()
+    first.observation.cancel()
+
+
+def test_whoever_asks_in_a_pause_ends_it(house: House) -> None:
+    first, pipe = found(house)
+    fail(pipe)
+    for _ in range(2 * Tuning.OBSERVATION_RETRIES):
+        second = join(house)
+        problem = error.RequestTimedOut()
+        fail(house.sent(), problem)
+        assert second.errors == [problem], "it learns that nobody is there"
+        assert second.request.response.exception() is problem
+        assert first.errors == []
+        assert first.observation.state == "stale"
+    third = join(house)
+    say(house.sent(), observe=1, payload=b"two")
+    assert third.payload == b"two"
+    assert first.payloads == [b"two"]
+    first.observation.cancel()
+    third.observation.cancel()
+
+
+def test_whoever_asks_does_not_interrupt_an_attempt(house: House) -> None:
+    first, _ = found(house, max_age=1)
+    house.waits = True
+    house.resolution = asyncio.Future(loop=house.loop)
+    house.clock.advance(17)
+    house.resolution, resolution = None, house.resolution
+    house.waits = False
+    second = join(house)
+    house.nothing()
+    resolution.set_result(None)
+    again = house.sent()
+    third = join(house)
+    house.nothing()
+    say(again, observe=1, payload=b"two")
+    assert second.payload == third.payload == b"two"
+    for observed in (first, second, third):
+        observed.observation.cancel()
+
+
+def test_a_failure_ends_all_of_them_once(house: House) -> None:
+    first, pipe = found(house)
+    second = join(house)
+    fail(pipe)
+    assert first.errors == second.errors == []
+    house.clock.advance(16)
+    fail(house.sent())
+    house.clock.advance(31)
+    problem = error.RequestTimedOut()
+    fail(house.sent(), problem)
+    assert first.errors == second.errors == [problem]
+    assert first.observation.state == second.observation.state == "over"
+    assert house.registrations == {}
+    house.clock.advance(1000)
+    house.nothing()
+
+
+def test_a_failure_before_the_first_response_ends_all_of_them(house: House) -> None:
+    request, pipe = house.observe()
+    first, second = Watched(request), join(house)
+    problem = error.RequestTimedOut()
+    fail(pipe, problem)
+    for observed in (first, second):
+        assert observed.errors == [problem]
+        assert observed.request.response.exception() is problem
+    assert house.registrations == {}
+
+
+def test_who_is_told_of_the_end_may_begin_anew(house: House) -> None:
+    first, pipe = found(house)
+    second = join(house)
+    anew: list[Any] = []
+    for observed in (first, second):
+        observed.observation.register_errback(
+            lambda _: anew.append(house.ask(Message(code=GET, observe=0)))
+        )
+    say(pipe, code=NOT_FOUND)
+    assert first.kinds == second.kinds == [error.ObservationCancelled]
+    assert [response.code for response in second.responses] == [NOT_FOUND]
+    again = house.sent()
+    say(again, observe=1, payload=b"two")
+    assert [request.response.result().payload for request in anew] == [b"two", b"two"]
+    anew.clear()
+    gc.collect()
+    assert house.sent().request.opt.observe == 1
+
+
+def test_a_server_without_time_tells_who_asks(house: House) -> None:
+    first, _ = found(house, max_age=0)
+    house.clock.advance(0.1)
+    second = join(house)
+    say(house.sent(), code=SERVICE_UNAVAILABLE, max_age=100)
+    assert second.request.response.result().code == SERVICE_UNAVAILABLE
+    assert second.kinds == [error.NotObservable]
+    assert first.errors == []
+    house.clock.advance(101)
+    say(house.sent(), observe=1)
+    first.observation.cancel()
+
+
+def test_trouble_when_all_the_others_have_left(house: House) -> None:
+    first, _ = found(house, max_age=0)
+    house.clock.advance(0.1)
+    second = join(house)
+    again = house.sent()
+    first.observation.cancel()
+    house.nothing()
+    fail(again)
+    assert second.kinds == [error.RequestTimedOut], "as if it had been alone"
+    house.clock.advance(1000)
+    house.nothing()
+
+
+def test_the_first_one_may_give_up(house: House) -> None:
+    request, pipe = house.observe()
+    second = join(house)
+    request.response.cancel()
+    assert request.observation.cancelled
+    assert pipe.phase is Phase.OPEN
+    say(pipe, observe=1, payload=b"one")
+    assert second.payload == b"one"
+    say(pipe, observe=2, payload=b"two")
+    assert second.payloads == [b"two"]
+    second.observation.cancel()
+    assert pipe.phase is Phase.ENDED
+
+
+def test_all_of_them_may_give_up(house: House) -> None:
+    request, pipe = house.observe()
+    second, third = join(house), join(house)
+    third.request.observation = third.observation = None  # type: ignore[assignment]
+    second.request.response.cancel()
+    assert second.observation.cancelled
+    request.response.cancel()
+    assert pipe.phase is Phase.OPEN, "somebody waits for the response"
+    third.request.response.cancel()
+    assert pipe.phase is Phase.ENDED
+    house.nothing()
+    assert house.registrations == {}
+
+
+def test_a_response_alone_may_be_wanted(house: House) -> None:
+    request, pipe = house.observe()
+
+    async def ask() -> Any:
+        return house.ask(Message(code=GET, observe=0)).response
+
+    response = house.do(ask())
+    del request
+    gc.collect()
+    house.clock.settle()
+    say(pipe, observe=1, payload=b"one")
+    assert response.result().payload == b"one"
+    assert pipe.phase is Phase.ENDED
+    assert house.sent().request.opt.observe == 1
+    lost = weakref.ref(response.delivery or response)
+    del response
+    gc.collect()
+    assert lost() is None
+
+
+def test_a_response_that_nobody_waits_for_any_more(house: House) -> None:
+    request, pipe = house.observe()
+
+    async def ask() -> Any:
+        return house.ask(Message(code=GET, observe=0)).response
+
+    response = house.do(ask())
+    house.clock.settle()
+    response.cancel()
+    assert pipe.phase is Phase.OPEN
+    request.observation.cancel()
+    assert pipe.phase is Phase.OPEN
+    request.response.cancel()
+    assert pipe.phase is Phase.ENDED
+
+
+def test_letting_go_of_one_leaves_the_others(house: House) -> None:
+    request, pipe = house.observe()
+    say(pipe, observe=1)
+
+    async def ask() -> Any:
+        return house.ask(Message(code=GET, observe=0))
+
+    second = house.do(ask())
+    del request
+    gc.collect()
+    house.nothing()
+    assert pipe.phase is Phase.OPEN
+    del second
+    gc.collect()
+    assert house.sent().request.opt.observe == 1
+    assert pipe.phase is Phase.ENDED
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_who_comes_later_may_iterate_over_its_response(house: House, waits: bool) -> None:
+    request, pipe = house.observe()
+    house.waits = waits
+
+    async def ask() -> Any:
+        asked = [house.ask(Message(code=GET, observe=0)) for _ in range(2)]
+        return asked, [one.responses for one in asked]
+
+    async def collect(it: Any) -> list[bytes]:
+        return [response.payload async for response in it]
+
+    (second, third), responses = house.do(ask())
+    house.clock.settle()
+    house.waits = False
+    third.response.cancel()
+    say(pipe, observe=1, payload=b"one")
+    house.clock.settle()
+    assert house.do(collect(responses[0])) == [b"one"]
+    assert house.do(collect(responses[1])) == []
+    second.observation.cancel()
+    request.observation.cancel()
+    assert pipe.phase is Phase.ENDED
+
+
+def test_iterating_over_a_response_that_fails(house: House) -> None:
+    _, pipe = house.observe()
+    responses = join(house).request.responses
+    problem = error.UnparsableMessage("nonsense")
+    fail(pipe, problem)
+    house.clock.settle()
+
+    async def take() -> Any:
+        return await anext(responses)
+
+    with pytest.raises(error.UnparsableMessage):
+        house.do(take())
+
+
+def test_progress_is_that_of_who_came_first(house: House) -> None:
+    request, pipe = house.observe()
+    second = join(house)
+    progress: list[int] = []
+    second.request.on_progress(lambda done, _: progress.append(done))
+    say(pipe, observe=1, payload=bytes(64), block2=(0, True, 2))
+    say(house.sent(), payload=b"rest", block2=(1, False, 2))
+    house.clock.settle()
+    assert len(second.payload) == 68
+    assert progress == []
+    request.observation.cancel()
+    second.observation.cancel()
+
+
+# ETags are no part of the target
+
+
+def test_who_has_it_is_told_so(house: House) -> None:
+    first, pipe = found(house, {"etags": [b"a"]}, code=VALID, etag=b"a", payload=b"")
+    second = join(house, etags=[b"b", b"a"])
+    assert second.request.response.result().code == VALID
+    say(pipe, observe=2, code=VALID, etag=b"a")
+    assert [response.code for response in first.responses] == [VALID]
+    assert [response.code for response in second.responses] == [VALID]
+    house.nothing()
+    first.observation.cancel()
+    second.observation.cancel()
+
+
+def test_who_does_not_have_it_gets_it(house: House) -> None:
+    first, _ = found(house, {"etags": [b"a", b"c"]}, code=VALID, etag=b"a", payload=b"")
+    second = join(house, etags=[b"c"])
+    assert not second.request.response.done()
+    again = house.sent()
+    assert again.request.opt.etags == (b"c",), "what both of them have"
+    say(again, observe=2, etag=b"a", payload=b"A")
+    assert second.payload == b"A"
+    assert first.responses == [], "it has that"
+    # Now it is kept, too.
+    third = join(house)
+    assert third.payload == b"A"
+    house.clock.advance(60)
+    house.clock.advance(16)
+    again = house.sent()
+    assert again.request.opt.etags == (b"a",)
+    say(again, observe=3, code=VALID, etag=b"a")
+    assert first.responses == second.responses == third.responses == []
+    for observed in (second, third):
+        observed.observation.cancel()
+    house.clock.advance(76)
+    assert house.sent().request.opt.etags == (b"a", b"c"), "the first one's alone"
+    first.observation.cancel()
+
+
+@pytest.mark.parametrize("is_notified", [False, True])
+def test_a_valid_is_not_for_those_who_do_not_have_it(house: House, is_notified: bool) -> None:
+    request, pipe = house.observe(etags=[b"a"])
+    if is_notified:
+        say(pipe, observe=1, payload=b"B", etag=b"b")
+    first, second = Watched(request), join(house)
+    assert second.request.response.done() is is_notified
+    say(pipe, observe=2, code=VALID, etag=b"a")
+    if is_notified:
+        assert [response.code for response in first.responses] == [VALID]
+    else:
+        assert request.response.result().code == VALID
+    assert second.responses == []
+    again = house.sent()
+    assert again.request.opt.etags == ()
+    say(again, observe=3, payload=b"A", etag=b"a")
+    assert (second.payloads or [second.payload]) == [b"A"]
+    first.observation.cancel()
+    second.observation.cancel()
+
+
+@pytest.mark.parametrize("is_observable", [True, False])
+def test_a_server_that_insists(house: House, is_observable: bool) -> None:
+    request, pipe = house.observe(etags=[b"a"])
+    first, second = Watched(request), join(house)
+    rounds = 0
+    observe = 1 if is_observable else None
+    while not second.request.response.done():
+        say(pipe, observe=observe, code=VALID, etag=b"a")
+        house.clock.settle()
+        if len(house.pipes) > house.seen:
+            pipe = house.sent()
+            rounds += 1
+    assert rounds == (3 if is_observable else 0)
+    assert type(second.request.response.exception()) is error.Error
+    assert second.kinds == [error.Error]
+    assert first.kinds == ([] if is_observable else [error.NotObservable])
+    first.observation.cancel()
+
+
+def test_who_is_alone_gets_everything(house: House) -> None:
+    first, pipe = found(house)
+    say(pipe, observe=2, code=VALID, etag=b"x")
+    assert [response.code for response in first.responses] == [VALID]
+    first.observation.cancel()
+
+
+# Two targets that become one
+
+
+def two(house: House, **kwargs: Any) -> tuple[Watched, Watched]:
+    """Observe the same at two servers, of which the first will be where the other is."""
+    first, _ = found(house, max_age=1)
+    house.remote = Remote("another")
+    request, pipe = house.observe()
+    second = Watched(request)
+    if kwargs:
+        respond(pipe, remote="another", mtype=None, **kwargs)
+    assert len(house.registrations) == 2
+    return first, second
+
+
+def test_two_registrations_that_meet_become_one(house: House) -> None:
+    first, second = two(house, observe=1, max_age=100, payload=b"two")
+    registration: Registration = first.observation._driver.registration  # type: ignore[union-attr]
+    states_ = states(first)
+    house.clock.advance(1)
+    registration._remote = None
+    registration._template.remote = None
+    registration.retry()
+    house.clock.advance(31)
+    house.nothing()
+    assert first.observation._driver.registration is second.observation._driver.registration  # type: ignore[union-attr]
+    assert first.payloads == [b"two"]
+    assert states_ == ["stale", "fresh"]
+    assert len(house.registrations) == 1
+    first.observation.cancel()
+    house.nothing()
+    second.observation.cancel()
+    assert house.sent().request.remote == Remote("another")
+    assert house.registrations == {}
+
+
+def test_they_may_meet_before_the_first_response(house: House) -> None:
+    first, second = two(house)
+    house.clock.advance(1)
+    first.observation._driver.registration.retry()  # type: ignore[union-attr]
+    house.clock.advance(31)
+    house.nothing()
+    assert first.observation.state == "stale"
+    respond(house.pipes[-1], remote="another", mtype=None, observe=1, payload=b"two")
+    assert first.payloads == [b"two"]
+    assert second.payload == b"two"
+    assert first.observation.state == "fresh"
+    first.observation.cancel()
+    second.observation.cancel()
+
+
+def test_a_registration_that_moves_is_found_where_it_is(house: House) -> None:
+    first, pipe = found(house)
+    house.remote = Remote("another")
+    fail(pipe)
+    house.clock.advance(16)
+    respond(house.sent(), remote="another", mtype=None, observe=1, payload=b"two")
+    assert join(house).payload == b"two"
+    assert len(house.registrations) == 1
+    first.observation.cancel()

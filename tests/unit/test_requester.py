@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Hashable
 from typing import Any
 
 import pytest
@@ -32,9 +32,12 @@ from aiocoap.numbers.codes import (
     Code,
 )
 from aiocoap.numbers.constants import TransportTuning
+from aiocoap.numbers.optionnumbers import OptionNumber
 from aiocoap.numbers.types import NON
 from aiocoap.pipe import Phase, Pipe
+from aiocoap.registration import Registration
 from aiocoap.requester import BlockwiseRequest, ClientObservation, Request
+from aiocoap.sansio.echoes import Echoes
 from aiocoap.sansio.matching import RequestTags
 
 
@@ -64,6 +67,8 @@ class Network(interfaces.RequestInterface):
         self.log = logging.getLogger("coap-test")
         self.transport_tuning = TransportTuning()
         self.request_tags = RequestTags()
+        self.echoes = Echoes()
+        self.registrations: dict[Hashable, Registration] = {}
         self.remote = Remote("server")
         self.pipes: list[Pipe] = []
         # How many of them the test has looked at.
@@ -1827,3 +1832,88 @@ async def test_observing_with_a_large_request_in_vain() -> None:
     assert [type(problem) for problem in observed.errors] == [error.NotObservable]
     await network.rest()
     assert network.is_idle
+
+
+# What servers want to hear again
+
+
+async def test_the_next_request_says_it_again() -> None:
+    network = Network()
+    network.ask()
+    respond(await network.next(), echo=b"e")
+    network.remote = Remote("another")
+    network.ask()
+    assert (await network.next()).request.opt.echo is None, "it is nobody else's business"
+    network.remote = Remote("server")
+    message = Message(code=GET)
+    request = network.ask(message)
+    pipe = await network.next()
+    assert pipe.request.opt.echo == b"e"
+    assert message.opt.echo is None, "the application's request is as it was"
+    respond(pipe)
+    assert (await request.response).request is message
+    network.ask()
+    assert (await network.next()).request.opt.echo is None, "once is enough"
+
+
+async def test_what_is_refused_is_repeated_and_not_kept() -> None:
+    network = Network()
+    request = network.ask()
+    respond(await network.next(), code=UNAUTHORIZED, echo=b"e")
+    respond(await network.next(), code=UNAUTHORIZED, echo=b"f")
+    assert (await request.response).code == UNAUTHORIZED
+    assert len(network.echoes) == 0
+
+
+@pytest.mark.parametrize("echo", [b"", bytes(41)])
+async def test_what_is_no_echo_is_not_kept(echo: bytes) -> None:
+    network = Network()
+    network.ask()
+    response = Message(code=CONTENT)
+    response.remote = network.remote
+    response.opt.add_option(OptionNumber.ECHO.create_option(decode=echo))
+    (await network.next()).add_response(response, True)
+    assert len(network.echoes) == 0
+
+
+async def test_an_echo_of_the_applications_own_goes_first() -> None:
+    network = Network()
+    network.ask()
+    respond(await network.next(), echo=b"e")
+    network.ask(echo=b"own")
+    assert (await network.next()).request.opt.echo == b"own"
+    network.ask()
+    assert (await network.next()).request.opt.echo == b"e"
+
+
+async def test_blocks_say_it_again() -> None:
+    network = Network()
+    request = network.ask(code=PUT, payload=LARGE)
+    respond(await network.next(), code=CONTINUE, block1=(0, True, 6), echo=b"one")
+    pipe = await network.next()
+    assert pipe.request.opt.echo == b"one"
+    respond(pipe, code=CONTINUE, block1=(1, True, 6))
+    pipe = await network.next()
+    assert pipe.request.opt.echo is None
+    respond(pipe, code=CHANGED, block1=(2, False, 6), echo=b"two")
+    assert (await request.response).code == CHANGED
+    download = network.ask()
+    pipe = await network.next()
+    assert pipe.request.opt.echo == b"two"
+    respond(pipe, block2=(0, True, 0), payload=bytes(16), echo=b"three")
+    pipe = await network.next()
+    assert pipe.request.opt.echo == b"three"
+    respond(pipe, block2=(1, False, 0), payload=b"rest")
+    assert (await download.response).payload == bytes(16) + b"rest"
+    assert len(network.echoes) == 0
+
+
+async def test_members_of_a_group_hear_it_by_themselves() -> None:
+    network, request = group()
+    respond(await network.next(), remote="one", echo=b"e")
+    await request.response
+    network.ask()
+    assert (await network.next()).request.opt.echo is None
+    network.remote = Remote("one")
+    network.ask()
+    assert (await network.next()).request.opt.echo == b"e"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -66,6 +69,15 @@ def shaken(
     return ends
 
 
+@pytest.fixture
+def noted() -> Iterator[Any]:
+    """What is noted in handshakes."""
+    noted = SimpleNamespace(name_asked_for=None, known_as=None)
+    tls._at_work.connection = noted
+    yield noted
+    tls._at_work.connection = None
+
+
 # Contexts of servers
 
 
@@ -92,9 +104,9 @@ def test_what_a_context_offers_to_others_stays(made: Certificates) -> None:
         _, client = shaken(context, client_context(made, offered))
         assert client.selected_alpn_protocol() == offered
     # Nor does it matter how often it is prepared.
-    callback, kind = context.sni_callback, context.sslobject_class
+    callback = context.sni_callback
     tls._prepare(context, CredentialsMap())
-    assert (context.sni_callback, context.sslobject_class) == (callback, kind)
+    assert context.sni_callback is callback
 
 
 def test_old_versions_are_refused(made: Certificates) -> None:
@@ -122,7 +134,7 @@ def test_client_certificates(made: Certificates, mode: ssl.VerifyMode) -> None:
     context.verify_mode = mode
     tls._prepare(context, credentials({":all": {"tlscert": {"certfile": made.authority.file}}}))
     server, _ = shaken(context, client_context(made, with_certificate=True))
-    assert tls._claims(server) == (
+    assert tls._claims(server, None) == (
         f"sha256:{made.client.fingerprint}",
         "subject:CN=me",
         "DNS:me.example",
@@ -131,7 +143,7 @@ def test_client_certificates(made: Certificates, mode: ssl.VerifyMode) -> None:
     )
     if mode is ssl.CERT_OPTIONAL:
         server, _ = shaken(context, client_context(made))
-        assert tls._claims(server) == ()
+        assert tls._claims(server, None) == ()
     else:
         with pytest.raises(ssl.SSLError, match="PEER_DID_NOT_RETURN_A_CERTIFICATE"):
             shaken(context, client_context(made))
@@ -141,8 +153,8 @@ def test_certificates_nobody_asked_for_are_no_claim(made: Certificates) -> None:
     context = server_context(made)
     tls._prepare(context, CredentialsMap())
     server, client = shaken(context, client_context(made, with_certificate=True))
-    assert tls._claims(server) == ()
-    assert tls._claims(client) == (
+    assert tls._claims(server, None) == ()
+    assert tls._claims(client, None) == (
         f"sha256:{made.server.fingerprint}",
         "subject:CN=server",
         "DNS:localhost",
@@ -174,65 +186,34 @@ def test_authorities_that_are_gone(made: Certificates, tmp_path: Path) -> None:
         (".".join([*4 * ["x" * 60], "x" * 10]), None),
     ],
 )
-def test_the_name_asked_for_is_remembered(made: Certificates, name: str, known: str | None) -> None:
+def test_the_name_asked_for_is_remembered(
+    made: Certificates, noted: Any, name: str, known: str | None
+) -> None:
     context = server_context(made)
     tls._prepare(context, CredentialsMap())
     client = client_context(made)
     client.check_hostname = False
     client.verify_mode = ssl.CERT_NONE
-    server, _ = shaken(context, client, name)
-    assert getattr(server, "name_asked_for") == known  # noqa: B009
+    shaken(context, client, name)
+    assert noted.name_asked_for == known
 
 
 def test_who_else_wants_to_know_the_name_still_does(made: Certificates) -> None:
     context = server_context(made)
     heard = []
-    other = server_context(made)
-
-    class Own(ssl.SSLObject):
-        pass
 
     def listen(ssl_object: ssl.SSLObject, name: str, context: ssl.SSLContext) -> int | None:
         heard.append(name)
         return None if name == "localhost" else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 
     context.sni_callback = listen
-    context.sslobject_class = Own
     tls._prepare(context, CredentialsMap())
     heard.clear()
-    server, _ = shaken(context, client_context(made))
+    # Nothing of ours is connected by this.
+    shaken(context, client_context(made))
     assert heard == ["localhost"]
-    assert isinstance(server, Own)
     with pytest.raises(ssl.SSLError):
         shaken(context, client_context(made), "elsewhere")
-    # What the listener remembers is no concern of objects that are not ours.
-    listener = cast("Any", context.sni_callback)
-    theirs = other.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
-    assert listener(theirs, "localhost", other) is None
-    assert not hasattr(theirs, "name_asked_for")
-
-
-def test_names_that_are_no_ascii_cause_no_traceback(
-    made: Certificates, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[Any] = []
-    monkeypatch.setattr(sys, "unraisablehook", seen.append)
-    context = server_context(made)
-    tls._prepare(context, CredentialsMap())
-    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
-    hello, unused = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = client_context(made).wrap_bio(unused, hello, server_hostname="localhost")
-    with pytest.raises(ssl.SSLWantReadError):
-        client.do_handshake()
-    there.write(hello.read().replace(b"localhost", b"l\xc3\xb6calhos"))
-    server = context.wrap_bio(there, back, server_side=True)
-    with pytest.raises(ssl.SSLError):
-        server.do_handshake()
-    assert seen == []
-    assert sys.unraisablehook == seen.append
-    # Others are told of.
-    tls._leave_out_names(seen.append, other := type("X", (), {"exc_type": ValueError}))
-    assert seen == [other]
 
 
 # Keys
@@ -245,7 +226,7 @@ class KeyContext(ssl.SSLContext):
         self.key_of = callback
 
 
-def test_keys_of_clients(made: Certificates) -> None:
+def test_keys_of_clients(made: Certificates, noted: Any) -> None:
     context = KeyContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made.server.file, made.server.key_file)
     suites = {suite["name"] for suite in context.get_ciphers() if "TLS_" not in suite["name"]}
@@ -258,15 +239,13 @@ def test_keys_of_clients(made: Certificates) -> None:
     assert suites < now
     assert "ECDHE-PSK-CHACHA20-POLY1305" in now
     # The callback is called from within a handshake.
-    observed = tls._ObservedHandshake()
-    tls._at_work.ssl_object = observed
-    try:
-        context.key_of("bob")
-        assert observed.known_as is None
-        context.key_of("alice")
-        assert observed.known_as == ":a"
-    finally:
-        tls._at_work.ssl_object = None
+    noted.known_as = None
+    context.key_of("bob")
+    assert noted.known_as is None
+    context.key_of("alice")
+    assert noted.known_as == ":a"
+    tls._at_work.connection = None
+    assert context.key_of("alice") == b"secret"
 
 
 def test_keys_are_left_alone_where_python_can_not_use_them(made: Certificates) -> None:
@@ -283,15 +262,11 @@ class FakeSSL:
         self,
         *,
         alpn: str | None = "coap",
-        name: str | None = None,
-        known_as: str | None = None,
         version: str = "TLSv1.2",
         suite: str | None = "ECDHE-PSK-CHACHA20-POLY1305",
         certificate: dict[str, Any] | None = None,
     ) -> None:
         self.alpn = alpn
-        self.name_asked_for = name
-        self.known_as = known_as
         self._version = version
         self.suite = suite
         self.certificate = certificate
@@ -321,8 +296,8 @@ class FakeSSL:
 def test_an_identity_counts_only_if_its_key_was_used(
     version: str, suite: str | None, claims: tuple[str, ...]
 ) -> None:
-    ended = FakeSSL(known_as=":a", version=version, suite=suite)
-    assert tls._claims(cast("Any", ended)) == claims
+    ended = FakeSSL(version=version, suite=suite)
+    assert tls._claims(cast("Any", ended), ":a") == claims
 
 
 def test_names_of_all_kinds() -> None:
@@ -338,30 +313,26 @@ def test_names_of_all_kinds() -> None:
             ("Registered ID", "1.2.3"),
         ),
     }
-    assert tls._claims(cast("Any", FakeSSL(certificate=certificate)))[1:] == (
+    assert tls._claims(cast("Any", FakeSSL(certificate=certificate)), None)[1:] == (
         "subject:CN=\\ me\\00\\ ,O=A\\, B+serialNumber=\\#1,DC=example",
         "DirName:CN=x\\=y",
         "IP:fe80::1",
         "Registered ID:1.2.3",
     )
     only = {"subjectAltName": (("DNS", "h"),)}
-    assert tls._claims(cast("Any", FakeSSL(certificate=only)))[1:] == ("DNS:h",)
+    assert tls._claims(cast("Any", FakeSSL(certificate=only)), None)[1:] == ("DNS:h",)
 
 
 # Connections
 
 
 class FakeTransport:
-    """A transport that is there but for its bytes."""
+    """A transport that keeps what is written."""
 
-    def __init__(self, ssl_object: FakeSSL, port: int = 5684) -> None:
-        self.extra = {
-            "ssl_object": ssl_object,
-            "sockname": ("::1", port, 0, 0),
-            "peername": ("::1", port, 0, 0),
-        }
+    def __init__(self, port: int = 5684) -> None:
+        self.extra = {"sockname": ("::1", port, 0, 0), "peername": ("::1", port, 0, 0)}
         self.sent: list[bytes] = []
-        self.is_aborted = False
+        self.is_closed = self.is_aborted = False
 
     def get_extra_info(self, name: str) -> Any:
         return self.extra.get(name)
@@ -369,27 +340,38 @@ class FakeTransport:
     def write(self, data: bytes) -> None:
         self.sent.append(data)
 
+    def close(self) -> None:
+        self.is_closed = True
+
     def abort(self) -> None:
         self.is_aborted = True
 
     def is_closing(self) -> bool:
-        return False
+        return self.is_closed or self.is_aborted
 
 
 class FakeLoop:
-    """A loop in which no time passes, and nothing is done."""
+    """A loop in which no time passes."""
+
+    def __init__(self) -> None:
+        self.soon: list[Any] = []
 
     def time(self) -> float:
         return 0.0
 
-    def call_soon(self, *args: Any) -> None:
-        pass
+    def call_soon(self, call: Any, *args: Any) -> None:
+        self.soon.append((call, args))
 
     def call_at(self, *args: Any) -> Any:
         return self
 
     def cancel(self) -> None:
         pass
+
+    def run(self) -> None:
+        while self.soon:
+            call, args = self.soon.pop(0)
+            call(*args)
 
 
 class FakeManager:
@@ -399,18 +381,26 @@ class FakeManager:
 
     def __init__(self) -> None:
         self.client_credentials = CredentialsMap()
+        self.server_credentials = CredentialsMap()
         self.errors: list[Any] = []
 
     def dispatch_error(self, error: Any, remote: Any) -> None:
         self.errors.append(error)
 
-
-@pytest.fixture
-def manager() -> FakeManager:
-    return FakeManager()
+    def is_interested_in(self, remote: Any) -> bool:
+        return False
 
 
 LOG = logging.getLogger("tests.tls")
+
+
+@pytest.fixture
+def manager(made: Certificates) -> FakeManager:
+    manager = FakeManager()
+    manager.client_credentials.load_from_dict(
+        {"coaps+tcp://*": {"tlscert": {"certfile": made.authority.file}}}
+    )
+    return manager
 
 
 @pytest.fixture
@@ -418,11 +408,210 @@ def client(manager: FakeManager) -> TLSClient:
     return TLSClient(cast("Any", manager), LOG, cast("Any", FakeLoop()))
 
 
-def connected(client: TLSClient, ssl_object: FakeSSL, port: int) -> TlsConnection:
-    connection = TlsConnection(
-        client, LOG, client.loop, is_server=False, origin=Origin("h.example", port)
-    )
-    connection.connection_made(cast("Any", FakeTransport(ssl_object, port)))
+@pytest.fixture
+def server(made: Certificates) -> TLSServer:
+    server = TLSServer(cast("Any", FakeManager()), LOG, cast("Any", FakeLoop()))
+    server._secure_by(server_context(made))
+    return server
+
+
+def connected(client: TLSClient, port: int = 7777, host: str = "localhost") -> TlsConnection:
+    """Return a connection that has sent its ClientHello."""
+    connection = client._connection_factory(Origin(host, port))()
+    connection.connection_made(cast("Any", FakeTransport(port)))
+    assert isinstance(connection, TlsConnection)
+    return connection
+
+
+def accepted(server: TLSServer, port: int = 7777) -> TlsConnection:
+    connection = server._accept()
+    connection.connection_made(cast("Any", FakeTransport(port)))
+    assert isinstance(connection, TlsConnection)
+    return connection
+
+
+def exchange(*ends: TlsConnection) -> None:
+    """Take what two ends send to the other one, until they are silent."""
+    transports = [cast("FakeTransport", end._transport) for end in ends]
+    while True:
+        for end in ends:
+            cast("FakeLoop", end._pool.loop).run()
+        if not any(transport.sent for transport in transports):
+            return
+        for index, transport in enumerate(transports):
+            data, transport.sent = b"".join(transport.sent), []
+            if data:
+                ends[1 - index].data_received(data)
+
+
+def transport_of(connection: TlsConnection) -> FakeTransport:
+    return cast("FakeTransport", connection._transport)
+
+
+def test_two_ends(client: TLSClient, server: TLSServer) -> None:
+    ours, theirs = connected(client), accepted(server)
+    assert not ours.is_secured
+    assert theirs in server._handshakes
+    assert ours.authenticated_claims == theirs.authenticated_claims == ()
+    exchange(ours, theirs)
+    assert ours.signaling.is_open
+    assert theirs.signaling.is_open
+    assert server._handshakes == {}
+    assert list(server.connections) == [theirs]
+    assert "subject:CN=server" in ours.authenticated_claims
+    assert theirs.authenticated_claims == ()
+    assert theirs.uri_base_local == "coaps+tcp://localhost:7777"
+    # The one who goes says so.
+    ours.lose("enough")
+    ours._close(True)
+    exchange(ours, theirs)
+    assert str(theirs.end).endswith("the peer has closed the connection")
+    assert transport_of(ours).is_closed
+    assert transport_of(theirs).is_closed
+    # Nothing happens any more.
+    theirs.data_received(b"more")
+    theirs.connection_lost(None)
+    theirs._close(True)
+    theirs.flush()
+
+
+def test_bytes_that_come_one_by_one(client: TLSClient, server: TLSServer) -> None:
+    ours, theirs = connected(client), accepted(server)
+    for data in b"".join(transport_of(ours).sent):
+        theirs.data_received(bytes((data,)))
+    transport_of(ours).sent = []
+    for data in b"".join(transport_of(theirs).sent):
+        ours.data_received(bytes((data,)))
+    transport_of(theirs).sent = []
+    exchange(ours, theirs)
+    assert ours.signaling.is_open
+
+
+def test_an_altered_byte_ends_it(client: TLSClient, server: TLSServer) -> None:
+    ours, theirs = connected(client), accepted(server)
+    exchange(ours, theirs)
+    ours.ping(None)
+    cast("FakeLoop", client.loop).run()
+    (data,) = transport_of(ours).sent
+    theirs.data_received(data[:-1] + bytes((data[-1] ^ 1,)))
+    assert "BAD_RECORD_MAC" in str(theirs.end)
+    # The other end is told.
+    transport_of(ours).sent = []
+    exchange(ours, theirs)
+    assert isinstance(ours.end, TlsError)
+    assert "bad record mac" in str(ours.end)
+
+
+@pytest.mark.parametrize("text", [b"GET / HTTP/1.1\r\n\r\n", bytes(100)])
+def test_what_is_no_tls(server: TLSServer, text: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    theirs = accepted(server)
+    theirs.data_received(text)
+    assert theirs.end is not None
+    assert transport_of(theirs).is_closed
+    assert server._handshakes == {}
+    assert "the TLS handshake failed: " in caplog.messages[0]
+    caplog.clear()
+
+
+def test_names_that_are_no_ascii_cause_no_traceback(
+    client: TLSClient, server: TLSServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+    theirs = accepted(server)
+    hello = b"".join(transport_of(connected(client)).sent)
+    theirs.data_received(hello.replace(b"localhost", b"l\xc3\xb6calhos"))
+    assert theirs.end is not None
+    assert transport_of(theirs).sent  # an alert
+    assert seen == []
+    assert sys.unraisablehook == seen.append
+    # Others are told of.
+    tls._leave_out_names(seen.append, other := type("X", (), {"exc_type": ValueError}))
+    assert seen == [other]
+
+
+def test_handshakes_are_bounded(server: TLSServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "MAX_HANDSHAKES", 2)
+    first, *others = [accepted(server) for _ in range(3)]
+    assert "too many" in str(first.end)
+    assert [one.end for one in others] == [None, None]
+    assert list(server._handshakes) == others
+
+
+def test_handshakes_end_in_time(server: TLSServer) -> None:
+    theirs = accepted(server)
+    theirs.judge(TransportTuning.CSM_TIMEOUT)
+    assert "it takes too long" in str(theirs.end)
+    # It does not take the last words, either.
+    theirs.judge(100.0)
+    assert transport_of(theirs).is_aborted
+
+
+def test_a_connection_waits_for_the_csm_as_any_other(client: TLSClient, server: TLSServer) -> None:
+    ours, theirs = connected(client), accepted(server)
+    while not theirs.is_secured:
+        for one, other in ((ours, theirs), (theirs, ours)):
+            data, transport_of(one).sent = transport_of(one).sent, []
+            other.data_received(b"".join(data))
+    theirs.judge(TransportTuning.CSM_TIMEOUT)
+    assert "the TLS handshake" not in str(theirs.end)
+    assert theirs.end is not None
+
+
+async def test_shutting_down_ends_handshakes(server: TLSServer) -> None:
+    theirs = accepted(server)
+    server._is_shut_down = True
+    await server._stop_listening()
+    assert theirs.end is not None
+    assert transport_of(theirs).is_aborted
+    late = accepted(server)
+    assert late.end is not None
+    assert transport_of(late).is_aborted
+
+
+def test_a_connection_that_is_gone_at_once(client: TLSClient) -> None:
+    connection = client._connection_factory(Origin("localhost", 1))()
+    transport = FakeTransport()
+    del transport.extra["peername"]
+    connection.connection_made(cast("Any", transport))
+    assert transport.is_aborted
+    assert transport.sent == []
+    assert connection.authenticated_claims == ()
+
+
+def test_a_handshake_that_the_peer_does_not_finish(client: TLSClient) -> None:
+    ours = connected(client)
+    ours.connection_lost(None)
+    assert isinstance(ours.end, TlsError)
+    assert "it closed the connection during the handshake" in str(ours.end)
+
+
+async def test_waiting_for_the_handshake(client: TLSClient, server: TLSServer) -> None:
+    loop = asyncio.get_running_loop()
+    fake = FakeLoop()
+    fake.create_future = loop.create_future  # type: ignore[attr-defined]
+    client.loop = server.loop = cast("Any", fake)
+    ours, theirs = connected(client), accepted(server)
+    waiting = asyncio.ensure_future(ours.secured())
+    await asyncio.sleep(0)
+    exchange(ours, theirs)
+    await waiting
+    await ours.secured()
+    failing = connected(client)
+    waiting = asyncio.ensure_future(failing.secured())
+    await asyncio.sleep(0)
+    failing.data_received(b"this is no TLS at all")
+    with pytest.raises(TlsError, match="speaks no TLS"):
+        await waiting
+    with pytest.raises(TlsError, match="speaks no TLS"):
+        await failing.secured()
+
+
+def finished(connection: TlsConnection, ssl_object: FakeSSL) -> TlsConnection:
+    """Have a connection believe that its handshake is over."""
+    connection._ssl = cast("Any", ssl_object)
+    connection.is_secured = True
     return connection
 
 
@@ -439,25 +628,35 @@ def connected(client: TLSClient, ssl_object: FakeSSL, port: int) -> TlsConnectio
 def test_clients_want_to_be_told_that_it_is_coap(
     client: TLSClient, port: int, alpn: str | None, is_fine: bool
 ) -> None:
-    connection = connected(client, FakeSSL(alpn=alpn), port)
-    assert (connection.end is None) is is_fine
-    assert (connection in client.connections) is is_fine
-    transport = cast("Any", connection._transport)
-    assert transport.is_aborted is not is_fine
-    if not is_fine:
-        assert isinstance(connection.end, TlsError)
-        assert "does not say that it speaks CoAP (by ALPN 'coap')" in str(connection.end)
-        assert "5684" in (connection.end.extra_help() or "")
+    objection = finished(connected(client, port), FakeSSL(alpn=alpn))._objection()
+    assert (objection is None) is is_fine
+    if objection is not None:
+        assert "does not say that it speaks CoAP (by ALPN 'coap')" in str(objection)
+        assert "5684" in (objection.extra_help() or "")
+
+
+def test_a_server_that_does_not_say_that_it_speaks_coap(
+    client: TLSClient, made: Certificates
+) -> None:
+    ours = connected(client)
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    theirs = server_context(made).wrap_bio(there, back, server_side=True)
+    there.write(b"".join(transport_of(ours).sent))
+    with pytest.raises(ssl.SSLWantReadError):
+        theirs.do_handshake()
+    ours.data_received(back.read())
+    assert isinstance(ours.end, TlsError)
+    assert "does not say that it speaks CoAP" in str(ours.end)
+    assert ours not in client.connections
+    assert transport_of(ours).is_closed
 
 
 @pytest.mark.parametrize(("alpn", "is_fine"), [("coap", True), (None, True), ("h2", False)])
 def test_servers_take_it_for_coap_if_nothing_else_is_said(
-    manager: FakeManager, alpn: str | None, is_fine: bool
+    server: TLSServer, alpn: str | None, is_fine: bool
 ) -> None:
-    server = TLSServer(cast("Any", manager), LOG, cast("Any", FakeLoop()))
-    connection = server._accept()
-    connection.connection_made(cast("Any", FakeTransport(FakeSSL(alpn=alpn), 7777)))
-    assert (connection.end is None) is is_fine
+    objection = finished(accepted(server), FakeSSL(alpn=alpn))._objection()
+    assert (objection is None) is is_fine
 
 
 @pytest.mark.parametrize(
@@ -469,18 +668,17 @@ def test_servers_take_it_for_coap_if_nothing_else_is_said(
     ],
 )
 def test_servers_go_by_the_name_that_they_are_asked_for(
-    manager: FakeManager, name: str | None, port: int, base: str
+    server: TLSServer, name: str | None, port: int, base: str
 ) -> None:
-    server = TLSServer(cast("Any", manager), LOG, cast("Any", FakeLoop()))
-    connection = server._accept()
-    connection.connection_made(cast("Any", FakeTransport(FakeSSL(name=name), port)))
+    connection = finished(accepted(server, port), FakeSSL())
+    connection.name_asked_for = name
+    assert connection._objection() is None
     assert connection.uri_base_local == base
 
 
-def test_claims_are_put_together_when_they_are_asked_for(client: TLSClient) -> None:
-    connection = TlsConnection(client, LOG, client.loop, is_server=False, origin=Origin("h", 1))
-    assert connection.authenticated_claims == ()
-    connection = connected(client, FakeSSL(known_as=":a"), 5684)
+def test_claims_are_put_together_once(server: TLSServer) -> None:
+    connection = finished(accepted(server), FakeSSL())
+    connection.known_as = ":a"
     first = connection.authenticated_claims
     assert first == (":a",)
     assert connection.authenticated_claims is first
@@ -492,63 +690,86 @@ def ssl_error(reason: str) -> ssl.SSLError:
     return error
 
 
-@pytest.mark.parametrize(
-    ("exc", "text"),
-    [
-        (
-            ssl_error("TLSV13_ALERT_CERTIFICATE_REQUIRED"),
-            "it refuses the handshake (tlsv13 alert certificate required)",
-        ),
-        (None, "it closed the connection right after the handshake"),
-        (ConnectionResetError(104, "reset"), "it closed the connection right after the handshake"),
-    ],
-)
+@pytest.mark.parametrize("exc", [None, ConnectionResetError(104, "reset")])
 def test_what_a_client_learns_after_the_handshake(
-    client: TLSClient, manager: FakeManager, exc: Exception | None, text: str
+    client: TLSClient, server: TLSServer, manager: FakeManager, exc: Exception | None
 ) -> None:
-    connection = connected(client, FakeSSL(), 7777)
-    connection.connection_lost(exc)
+    ours, theirs = connected(client), accepted(server)
+    while not ours.is_secured:
+        for one, other in ((ours, theirs), (theirs, ours)):
+            data, transport_of(one).sent = transport_of(one).sent, []
+            other.data_received(b"".join(data))
+    ours.connection_lost(exc)
     (error,) = manager.errors
     assert isinstance(error, TlsError)
-    assert str(error) == f"h.example:7777: {text}"
-    assert '"coaps+tcp://h.example:7777/*"' in (error.extra_help() or "")
+    assert str(error) == "localhost:7777: it closed the connection right after the handshake"
+    assert '"coaps+tcp://localhost:7777/*"' in (error.extra_help() or "")
     assert "client-certificate" in (error.extra_help() or "")
 
 
-def test_later_it_is_an_end_like_any_other(client: TLSClient, manager: FakeManager) -> None:
-    connection = connected(client, FakeSSL(), 5684)
-    connection.data_received(b"\x00\xe1")  # a CSM
-    connection.connection_lost(None)
-    assert str(manager.errors[0]) == "h.example: the peer has closed the connection"
+def test_clients_are_told_that_they_need_a_certificate(
+    client: TLSClient, made: Certificates
+) -> None:
+    strict = FakeManager()
+    strict.server_credentials.load_from_dict(
+        {":all": {"tlscert": {"certfile": made.authority.file}}}
+    )
+    server = TLSServer(cast("Any", strict), LOG, cast("Any", FakeLoop()))
+    server._secure_by(server_context(made))
+    ours, theirs = connected(client), accepted(server)
+    exchange(ours, theirs)
+    assert "PEER_DID_NOT_RETURN_A_CERTIFICATE" in str(theirs.end)
+    assert isinstance(ours.end, TlsError)
+    assert "it refuses the handshake (tlsv13 alert certificate required)" in str(ours.end)
+    assert '"client-certificate": "FILE"' in (ours.end.extra_help() or "")
+
+
+@pytest.mark.parametrize(
+    ("exc", "text"),
+    [
+        (None, "the peer has closed the connection"),
+        (ConnectionResetError(104, "reset"), "the connection broke: reset"),
+    ],
+)
+def test_later_it_is_an_end_like_any_other(
+    client: TLSClient, server: TLSServer, manager: FakeManager, exc: Exception | None, text: str
+) -> None:
+    ours, theirs = connected(client, 5684), accepted(server)
+    exchange(ours, theirs)
+    ours.connection_lost(exc)
+    assert str(manager.errors[0]) == f"localhost: {text}"
 
 
 # What clients connect with
 
 
-def test_settings(client: TLSClient, manager: FakeManager, made: Certificates) -> None:
+def test_what_clients_connect_with(manager: FakeManager, made: Certificates) -> None:
+    manager.client_credentials.clear()
     manager.client_credentials.load_from_dict(
         {"coaps+tcp://h.example/*": {"tlscert": {"certfile": made.authority.file}}}
     )
+    client = TLSClient(cast("Any", manager), LOG, cast("Any", FakeLoop()))
     for origin, name in (
         (Origin("h.example", 5684), "h.example"),
         (Origin("h.example.", 7777), "h.example"),
         (Origin("fe80::1%lo", 5684), "fe80::1"),
     ):
-        settings = client._settings(origin)
-        assert settings["server_hostname"] == name
-        context = settings["ssl"]
+        connection = client._connection_factory(origin)()
+        assert isinstance(connection, TlsConnection)
+        assert connection._name == name
+        context = connection._context
         assert context.check_hostname
         assert context.verify_mode is ssl.CERT_REQUIRED
         is_own = [c["subject"] for c in context.get_ca_certs()] == [
             ((("commonName", "authority"),),)
         ]
         assert is_own is (origin.host == "h.example")
-    assert settings["ssl_handshake_timeout"] == TransportTuning.CSM_TIMEOUT
 
 
-def test_hosts_that_no_certificate_can_be_for(client: TLSClient) -> None:
+@pytest.mark.parametrize("host", ["a..b", ".a", ".", "%lo", "x" * 64])
+def test_hosts_that_no_certificate_can_be_for(client: TLSClient, host: str) -> None:
     with pytest.raises(ResolutionError, match="is no host name"):
-        client._settings(Origin("a..b", 5684))
+        client._connection_factory(Origin(host, 5684))
 
 
 # What is said
@@ -581,8 +802,8 @@ def unverified(code: int, message: str) -> ssl.SSLCertVerificationError:
         (ssl_error("UNSUPPORTED_PROTOCOL"), "no version of TLS in common", "1.2 or 1.3"),
         (ssl_error("TLSV1_ALERT_NO_APPLICATION_PROTOCOL"), "does not speak CoAP", "port"),
         (ssl_error("SSLV3_ALERT_HANDSHAKE_FAILURE"), "refuses the handshake", "client-key"),
-        (ssl_error("NO_CIPHERS"), "the handshake fails (no ciphers)", "settings of TLS"),
-        (ssl.SSLError(1, "strange"), "the handshake fails (", "settings of TLS"),
+        (ssl_error("NO_CIPHERS"), "TLS fails (no ciphers)", "settings of TLS"),
+        (ssl.SSLError(1, "strange"), "TLS fails (", "settings of TLS"),
         (ConnectionAbortedError("slow"), "does not finish the handshake in time", "coap+tcp"),
         (ssl.SSLEOFError(8, "EOF"), "closed the connection during the handshake", "coap+tcp"),
         (ConnectionResetError(), "closed the connection during the handshake", "coap+tcp"),
@@ -604,8 +825,7 @@ def test_failures_below_tls(client: TLSClient) -> None:
     assert str(error) == "can not connect to [::1]:5684 over TLS: Connection refused"
 
 
-async def test_servers_open_nothing(manager: FakeManager) -> None:
-    server = TLSServer(cast("Any", manager), LOG, cast("Any", FakeLoop()))
+async def test_servers_open_nothing(server: TLSServer) -> None:
     assert not server._can_open()
     await server._stop_listening()
     assert server.bound_address is None
