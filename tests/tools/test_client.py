@@ -263,7 +263,12 @@ def test_confirmable_multicast() -> None:
 
 
 def test_a_scheme_without_a_transport() -> None:
-    one_line(run("coap+ws://[::1]/", "--timeout", "1"), 2, "coap+ws://[::1]")
+    result = run("coap+ws://[::1]/", "--timeout", "1", AIOCOAP_CLIENT_TRANSPORT="udp6")
+    one_line(result, 2, "coap+ws://[::1]")
+
+
+def test_a_websocket_that_there_is_not() -> None:
+    one_line(run("coap+ws://[::1]:1/", "--timeout", "5"), 3, "over WebSockets")
 
 
 def test_a_transport_that_does_not_exist(base: str) -> None:
