@@ -200,8 +200,7 @@ class Registration:
         # That one goes on, so that the server has nothing to be told.
         self.is_registered = False
         self._delivery.dissolve()
-        for observer in observers:
-            other.adopt(observer)
+        other.adopt(observers)
         return True
 
     def _claim(self, remote: EndpointAddress | None) -> Registration | None:
@@ -228,25 +227,28 @@ class Registration:
             del self._table[self._key]
         self._key = None
 
-    def adopt(self, observer: Observer) -> None:
-        """Serve one more observer, which gets the latest representation, or the next one.
+    def adopt(self, observers: list[Observer]) -> None:
+        """Serve more observers, which get the latest representation, or the next one.
 
         Args:
-            observer: It belonged to another registration.
+            observers: They belonged to another registration.
         """
-        observer.registration = self
-        if observer.is_waiting:
-            observer.response.delivery = observer
-        self._observers.append(observer)
+        for observer in observers:
+            observer.registration = self
+            if observer.is_waiting:
+                observer.response.delivery = observer
+        self._observers += observers
         self._representations.serve([one.etags for one in self._observers])
-        state, latest = self._upkeep.state, self._representations.latest
-        if state is Freshness.FRESH and latest is not None and self._suits(observer, latest):
-            observer.become(state)
-            observer.take(latest)
-        else:
-            observer.is_behind = True
-            # It may be in the middle of a response that somebody asks.
-            self._delivery.loop.call_soon(self._hurry)
+        upkeep, latest = self._upkeep, self._representations.latest
+        is_fresh = upkeep.state is Freshness.FRESH and self._delivery.loop.time() < upkeep.wake
+        for observer in observers:
+            if is_fresh and latest is not None and self._suits(observer, latest):
+                observer.become(upkeep.state)
+                observer.take(latest)
+            else:
+                observer.is_behind = True
+                # It may be in the middle of a response that somebody asks.
+                self._delivery.loop.call_soon(self._hurry)
 
     def leave(self, observer: Observer) -> None:
         """Serve one observer less; the last one ends it.

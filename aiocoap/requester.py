@@ -644,8 +644,13 @@ class _BlockwiseDelivery(_Delivery):
             whole = await self._fetch(first)
         except error.ResourceChanged as problem:
             # If it is a notification, that of the change is on its way.
-            registration = self._registration if self.response.done() else None
-            if registration is None or not is_notification(first) or not registration.waits():
+            registration = self._registration
+            if (
+                registration is None
+                or not registration.is_registered
+                or not is_notification(first)
+                or not registration.waits()
+            ):
                 self.fail(problem)
         except Exception as problem:
             self.fail(problem)

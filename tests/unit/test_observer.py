@@ -50,7 +50,8 @@ def content(payload: bytes, request: Message | None = None) -> Message:
 
 async def test_first_a_response_and_then_notifications() -> None:
     it = Observing()
-    assert it.observer.is_waiting
+    is_waiting = it.observer.is_waiting
+    assert is_waiting
     mine = content(b"one", it.request)
     it.observer.take(mine)
     assert it.response.result() is mine, "no copy where none is needed"

@@ -585,9 +585,16 @@ async def test_requests_end_with_the_context() -> None:
         context.request(Message(code=POST, uri="coap://more/", payload=bytes(5000))),
         # Queued behind the first.
         context.request(Message(code=GET, uri="coap://host/")),
+        # Joined to the second.
+        context.request(Message(code=GET, uri="coap://host/", observe=0)),
     ]
     await asyncio.sleep(0)
+    assert len(context.registrations) == 1
+    remote = context.request(Message(code=GET, uri="coap://host/")).response.delivery.request.remote
+    context.echoes.keep(remote, b"echo", context.loop.time())
     await context.shutdown()
+    assert context.registrations == {}
+    assert not context.echoes.waiting
     for request in requests:
         with pytest.raises(error.LibraryShutdown):
             await request.response

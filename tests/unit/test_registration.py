@@ -720,6 +720,10 @@ class Watched(Observed):
         return [type(problem) for problem in self.errors]
 
 
+def is_over(pipe: Pipe) -> bool:
+    return pipe.phase is Phase.ENDED
+
+
 def join(house: House, **kwargs: Any) -> Watched:
     """Ask once more; nothing is to be sent for that at once."""
 
@@ -763,7 +767,7 @@ def test_who_comes_later_gets_what_is_there(house: House) -> None:
     assert second.payloads == [b"two", b"three"]
     second.observation.cancel()
     assert house.sent().request.opt.observe == 1
-    assert pipe.phase is Phase.ENDED
+    assert is_over(pipe)
     assert house.registrations == {}
     assert first.errors == second.errors == []
 
@@ -880,11 +884,10 @@ def test_whoever_asks_in_a_pause_ends_it(house: House) -> None:
 
 def test_whoever_asks_does_not_interrupt_an_attempt(house: House) -> None:
     first, _ = found(house, max_age=1)
-    house.waits = True
-    house.resolution = asyncio.Future(loop=house.loop)
+    resolution: asyncio.Future[None] = asyncio.Future(loop=house.loop)
+    house.resolution = resolution
     house.clock.advance(17)
-    house.resolution, resolution = None, house.resolution
-    house.waits = False
+    house.resolution = None
     second = join(house)
     house.nothing()
     resolution.set_result(None)
@@ -975,13 +978,13 @@ def test_the_first_one_may_give_up(house: House) -> None:
     second = join(house)
     request.response.cancel()
     assert request.observation.cancelled
-    assert pipe.phase is Phase.OPEN
+    assert not is_over(pipe)
     say(pipe, observe=1, payload=b"one")
     assert second.payload == b"one"
     say(pipe, observe=2, payload=b"two")
     assert second.payloads == [b"two"]
     second.observation.cancel()
-    assert pipe.phase is Phase.ENDED
+    assert is_over(pipe)
 
 
 def test_all_of_them_may_give_up(house: House) -> None:
@@ -991,9 +994,9 @@ def test_all_of_them_may_give_up(house: House) -> None:
     second.request.response.cancel()
     assert second.observation.cancelled
     request.response.cancel()
-    assert pipe.phase is Phase.OPEN, "somebody waits for the response"
+    assert not is_over(pipe), "somebody waits for the response"
     third.request.response.cancel()
-    assert pipe.phase is Phase.ENDED
+    assert is_over(pipe)
     house.nothing()
     assert house.registrations == {}
 
@@ -1010,7 +1013,7 @@ def test_a_response_alone_may_be_wanted(house: House) -> None:
     house.clock.settle()
     say(pipe, observe=1, payload=b"one")
     assert response.result().payload == b"one"
-    assert pipe.phase is Phase.ENDED
+    assert is_over(pipe)
     assert house.sent().request.opt.observe == 1
     lost = weakref.ref(response.delivery or response)
     del response
@@ -1027,11 +1030,11 @@ def test_a_response_that_nobody_waits_for_any_more(house: House) -> None:
     response = house.do(ask())
     house.clock.settle()
     response.cancel()
-    assert pipe.phase is Phase.OPEN
+    assert not is_over(pipe)
     request.observation.cancel()
-    assert pipe.phase is Phase.OPEN
+    assert not is_over(pipe)
     request.response.cancel()
-    assert pipe.phase is Phase.ENDED
+    assert is_over(pipe)
 
 
 def test_letting_go_of_one_leaves_the_others(house: House) -> None:
@@ -1045,11 +1048,11 @@ def test_letting_go_of_one_leaves_the_others(house: House) -> None:
     del request
     gc.collect()
     house.nothing()
-    assert pipe.phase is Phase.OPEN
+    assert not is_over(pipe)
     del second
     gc.collect()
     assert house.sent().request.opt.observe == 1
-    assert pipe.phase is Phase.ENDED
+    assert is_over(pipe)
 
 
 @pytest.mark.parametrize("waits", [False, True])
@@ -1074,7 +1077,7 @@ def test_who_comes_later_may_iterate_over_its_response(house: House, waits: bool
     assert house.do(collect(responses[1])) == []
     second.observation.cancel()
     request.observation.cancel()
-    assert pipe.phase is Phase.ENDED
+    assert is_over(pipe)
 
 
 def test_iterating_over_a_response_that_fails(house: House) -> None:
@@ -1103,6 +1106,40 @@ def test_progress_is_that_of_who_came_first(house: House) -> None:
     assert progress == []
     request.observation.cancel()
     second.observation.cancel()
+
+
+def test_who_is_told_may_cancel_all_of_them(house: House) -> None:
+    first, pipe = found(house)
+    second, third = join(house), join(house)
+    everybody = (first, second, third)
+
+    def cancel(_: Message) -> None:
+        for observed in everybody:
+            observed.observation.cancel()
+
+    second.observation.register_callback(cancel)
+    say(pipe, observe=2, payload=b"two")
+    assert [observed.payloads for observed in everybody] == [[b"two"], [b"two"], []]
+    assert is_over(pipe)
+    assert house.sent().request.opt.observe == 1
+
+
+def test_the_first_response_may_change_all_the_time_when_the_first_one_has_gone(
+    house: House,
+) -> None:
+    request, pipe = house.observe()
+    second = join(house)
+    request.response.cancel()
+    say(pipe, observe=1, payload=bytes(64), block2=(0, True, 2), etag=b"0")
+    for number in range(1, 9):
+        house.clock.settle()
+        if second.request.response.done():
+            break
+        respond(house.sent(), payload=bytes(64), block2=(number % 2, True, 2), etag=b"%d" % number)
+    assert second.kinds == [error.ResourceChanged]
+    house.clock.advance(1000)
+    house.nothing()
+    assert house.registrations == {}
 
 
 # ETags are no part of the target
