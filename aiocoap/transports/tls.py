@@ -1,10 +1,11 @@
 """CoAP over TLS.
 
 Here live :class:`TLSClient` and :class:`TLSServer`, which put TLS below the connections of
-:mod:`aiocoap.transports.tcp`, and tell in words why there is none where that fails.
+:mod:`aiocoap.transports.tcp`.
 
-The room knows the :mod:`ssl` module and what it calls things; which certificates and keys are
-used is said in :mod:`aiocoap.credentials`, and what goes over a connection is none of its business.
+The room knows the :mod:`ssl` module; which certificates and keys are used is said in
+:mod:`aiocoap.credentials`, what they prove in :mod:`aiocoap.transports.tlsclaims`, what is wrong in
+:mod:`aiocoap.transports.tlsfaults`, and what goes over a connection is none of its business.
 
 RFC 8323 section 8.2 (``coaps+tcp``), section 8.5 (names of servers) and section 9.1.
 
@@ -25,11 +26,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -40,6 +40,8 @@ from ..numbers.constants import COAPS_PORT
 from ..util import hostportjoin
 from .connectionpool import Origin
 from .tcp import ConnectError, TCPClient, TcpConnection, TCPServer
+from .tlsclaims import claims_of
+from .tlsfaults import HELP_REFUSED, TlsError, explanation
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -56,23 +58,6 @@ _ALPN = "coap"
 
 _OTHER_ALPN = ("h2", "http/1.1")
 # What contexts may offer that serve others than us as well.
-
-
-class TlsError(ConnectError):
-    """There is no secure connection.
-
-    Args:
-        text: What is wrong.
-        help: What to do about it.
-    """
-
-    def __init__(self, text: str, help: str) -> None:
-        super().__init__(text)
-        self._help = help
-
-    def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
-        """Suggest what to do."""
-        return self._help
 
 
 class TlsConnection(TcpConnection):
@@ -187,7 +172,7 @@ class TlsConnection(TcpConnection):
         elif self.origin is not None and not self.signaling.is_open:
             self._lose_by(
                 "it closed the connection right after the handshake",
-                _HELP_REFUSED.format(self._remote_hostinfo),
+                HELP_REFUSED.format(self._server),
             )
         else:
             self.lose("the peer has closed the connection")
@@ -274,10 +259,15 @@ class TlsConnection(TcpConnection):
             self._pool.log_end(self, text)
             self.lose(text)
         elif self.is_secured:
-            self._lose_by(*_explanation(problem, self._remote_hostinfo))
+            self._lose_by(*explanation(problem, self._server))
         else:
             self.lose("", cast("TLSClient", self._pool)._failure(problem, self.origin))
         self._close(True)
+
+    @property
+    def _server(self) -> str:
+        """Scheme and authority of the server's URIs."""
+        return f"{self.scheme}://{self._remote_hostinfo}"
 
     def _lose_by(self, reason: str, help: str) -> None:
         self.lose(reason, TlsError(f"{self._remote_hostinfo}: {reason}", help))
@@ -358,79 +348,12 @@ class TlsConnection(TcpConnection):
         if self._claims is None:
             if self._ssl is None or not self.is_secured:
                 return ()
-            self._claims = _claims(self._ssl, self.known_as)
+            self._claims = claims_of(self._ssl, self.known_as)
         return self._claims
 
 
 _CHUNK = 65536
 # Bytes that are read at a time.
-
-
-def _claims(ssl_object: ssl.SSLObject, known_as: str | None) -> tuple[str, ...]:
-    """Return what is known of the other end of a connection."""
-    if known_as is not None and ssl_object.version() == "TLSv1.2":
-        suite = ssl_object.cipher()
-        # That an identity was given proves nothing if the key was not used in the end.
-        if suite is not None and "PSK" in suite[0]:
-            return (known_as,)
-    certificate: dict[str, Any] | None = ssl_object.getpeercert()
-    if not certificate:
-        # There is none, or it was not verified.
-        return ()
-    import hashlib
-
-    der = ssl_object.getpeercert(True)
-    assert der is not None  # there is one
-    claims = [f"sha256:{hashlib.sha256(der).hexdigest()}"]
-    if certificate.get("subject"):
-        claims.append(f"subject:{_distinguished_name(certificate['subject'])}")
-    claims += [
-        _alternative_name(kind, name) for kind, name in certificate.get("subjectAltName", ())
-    ]
-    return tuple(claims)
-
-
-def _alternative_name(kind: str, name: Any) -> str:
-    """Return a subject's alternative name as a claim.
-
-    >>> _alternative_name("IP Address", "2001:DB8:0:0:0:0:0:1")
-    'IP:2001:db8::1'
-    """
-    if kind == "IP Address":
-        family = socket.AF_INET6 if ":" in name else socket.AF_INET
-        return f"IP:{socket.inet_ntop(family, socket.inet_pton(family, name.strip()))}"
-    return f"{kind}:{_distinguished_name(name) if kind == 'DirName' else name}"
-
-
-# RFC 4514 section 3; others go by the names that OpenSSL has for them.
-_SHORT = {
-    "commonName": "CN",
-    "localityName": "L",
-    "stateOrProvinceName": "ST",
-    "organizationName": "O",
-    "organizationalUnitName": "OU",
-    "countryName": "C",
-    "streetAddress": "STREET",
-    "domainComponent": "DC",
-    "userId": "UID",
-}
-_SPECIAL = re.compile(r'[\\,+"<>;=]|^[ #]| $')
-
-
-def _distinguished_name(name: tuple[tuple[tuple[str, str], ...], ...]) -> str:
-    """Return a name in the form of RFC 4514 section 2.
-
-    >>> _distinguished_name(((("organizationName", "A, B"),), (("commonName", "me"),)))
-    'CN=me,O=A\\\\, B'
-    """
-    return ",".join(
-        "+".join(f"{_SHORT.get(t, t)}={_SPECIAL.sub(_escaped, v)}" for t, v in part)
-        for part in reversed(name)
-    ).replace("\0", "\\00")
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return f"\\{match[0]}"
 
 
 class _TLSMixIn:
@@ -514,76 +437,8 @@ class TLSClient(_TLSMixIn, TCPClient):
         if problem.errno and not isinstance(problem, ssl.SSLError):
             why = os.strerror(problem.errno)
             return ConnectError(f"can not connect to {hostinfo} over TLS: {why}")
-        reason, help = _explanation(problem, self._hostinfo(*address))
+        reason, help = explanation(problem, f"{self.scheme}://{self._hostinfo(*address)}")
         return TlsError(f"can not connect to {hostinfo} over TLS: {reason}", help)
-
-
-def _explanation(problem: Exception, hostinfo: str) -> tuple[str, str]:
-    """Return what is wrong, and what to do about it.
-
-    Args:
-        problem: What the handshake has ended with.
-        hostinfo: The server.
-    """
-    if isinstance(problem, ssl.SSLCertVerificationError):
-        said = problem.verify_message
-        if problem.verify_code in _TIMES:
-            return f"its certificate is out of date ({said})", _HELP_TIME
-        if problem.verify_code in _NAMES:
-            return f"its certificate is not for that name ({said})", _HELP_NAME
-        return f"its certificate is not trusted ({said})", _HELP_TRUST.format(hostinfo)
-    if isinstance(problem, ssl.SSLError) and not isinstance(problem, ssl.SSLEOFError):
-        said = getattr(problem, "reason", None) or ""
-        if said in _NO_TLS:
-            return "what answers there speaks no TLS", _HELP_NO_TLS
-        readable = said.replace("_", " ").lower() or str(problem)
-        if "ALERT_PROTOCOL_VERSION" in said or said == "UNSUPPORTED_PROTOCOL":
-            return f"there is no version of TLS in common ({readable})", _HELP_VERSION
-        if "NO_APPLICATION_PROTOCOL" in said:
-            return f"it does not speak CoAP there ({readable})", "Check the port."
-        if _REFUSED.search(said):
-            return f"it refuses the handshake ({readable})", _HELP_REFUSED.format(hostinfo)
-        return f"TLS fails ({readable})", _HELP_OTHER
-    if isinstance(problem, ConnectionAbortedError):
-        return "it does not finish the handshake in time", _HELP_NO_TLS
-    return "it closed the connection during the handshake", _HELP_CLOSED
-
-
-# X509_V_ERR_… of OpenSSL: not valid yet, not any more; for another host, address or mailbox.
-_TIMES = frozenset((9, 10))
-_NAMES = frozenset((62, 63, 64))
-_NO_TLS = frozenset(
-    (
-        "WRONG_VERSION_NUMBER",
-        "HTTP_REQUEST",
-        "PACKET_LENGTH_TOO_LONG",
-        "RECORD_LAYER_FAILURE",
-        "UNEXPECTED_MESSAGE",
-    )
-)
-_REFUSED = re.compile(
-    "ALERT_(CERTIFICATE|BAD_CERT|UNSUPPORTED_CERT|NO_CERT|HANDSHAKE_FAIL|UNKNOWN_CA|ACCESS_DENIED"
-    "|UNKNOWN_PSK|DECRYPT_ERROR|INSUFFICIENT_SECURITY)|CERTIFICATE_REQUIRED"
-)
-_HELP_TIME = "Have the server's certificate renewed, and check the clock of this machine."
-_HELP_NAME = "Use one of the names that the certificate is for, in the URI."
-_HELP_TRUST = (
-    "If it is the right server, put its certificate, or that of the authority behind it, into a "
-    'file, and name that in the credentials: {{"coaps+tcp://{}/*": {{"tlscert": '
-    '{{"certfile": "FILE"}}}}}}.'
-)
-_HELP_NO_TLS = "Check the port; without TLS, the scheme is coap+tcp."
-_HELP_CLOSED = (
-    "Check the port (without TLS, the scheme is coap+tcp), and the credentials: the server may not "
-    "accept them."
-)
-_HELP_VERSION = "Version 1.2 or 1.3 is needed at both ends."
-_HELP_REFUSED = (
-    "The server may ask for a certificate; one is shown if the credentials have it: "
-    '{{"coaps+tcp://{}/*": {{"tlscert": {{"certfile": "FILE", "client-certificate": "FILE", '
-    '"client-key": "FILE"}}}}}}.'
-)
-_HELP_OTHER = "Check the port, keys and certificates, and the settings of TLS at both ends."
 
 
 # Servers

@@ -37,6 +37,8 @@ from .connectionpool import ConnectionPool, Origin, canonical_host
 from .resolution import host_of_sockaddr, resolve, resolve_bind, split_destination
 from .rfc8323common import RFC8323Remote
 from .tcp import ConnectError, listening_socket, prepare_socket
+from .tlsclaims import claims_of
+from .tlsfaults import TlsError, explanation
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -160,6 +162,18 @@ class WSRemote(RFC8323Remote, EndpointAddress):
     def scheme(self) -> str:
         """URI scheme of the connection; it is the same at both ends."""
         return self._scheme
+
+    @property
+    def authenticated_claims(self) -> tuple[str, ...]:
+        """What the peer has proved about itself, for access decisions (unstable).
+
+        They are those of :attr:`aiocoap.transports.tls.TlsConnection.authenticated_claims`, of a
+        verified certificate; without one there are none.
+        """
+        ssl_object = self._connection.ssl_object
+        if ssl_object is None:
+            return ()
+        return claims_of(ssl_object, None)
 
     # Messages that come
 
@@ -465,7 +479,7 @@ class WSPool(ConnectionPool[PoolKey]):
         except library.HandshakeError as problem:
             raise self._failure(address, str(problem)) from problem
         except OSError as problem:
-            raise self._failure(address, _reason(problem)) from problem
+            raise self._failure_of(address, origin, problem) from problem
         remote = WSRemote(
             self,
             link,
@@ -511,6 +525,16 @@ class WSPool(ConnectionPool[PoolKey]):
         return ConnectError(
             f"can not connect to {hostportjoin(*address)} over WebSockets: {reason}"
         )
+
+    def _failure_of(self, address: Origin, origin: PoolKey, problem: OSError) -> NetworkError:
+        """Return what a request fails with if the system or TLS wants no connection."""
+        # The numbers of TLS are not those of the system.
+        if problem.errno and type(problem).__module__ != "ssl":
+            return self._failure(address, os.strerror(problem.errno))
+        if origin.scheme == "coap+ws":
+            return self._failure(address, str(problem))
+        reason, help = explanation(problem, f"{origin.scheme}://{origin.hostinfo}")
+        return TlsError(str(self._failure(address, reason)), help)
 
     async def _serve(self, scheme: str, link: ServerLink) -> None:
         """Serve a connection that a peer has opened, until it is gone."""
@@ -592,13 +616,3 @@ class WSPool(ConnectionPool[PoolKey]):
             await server.wait_closed()
         if self._tasks:
             await asyncio.wait(self._tasks)
-
-
-def _reason(problem: OSError) -> str:
-    """Return what the system says, or what TLS does."""
-    if verify_message := getattr(problem, "verify_message", None):
-        return f"the server's certificate is not to be trusted: {verify_message}"
-    # The numbers of TLS are not those of the system.
-    if problem.errno and type(problem).__module__ != "ssl":
-        return os.strerror(problem.errno)
-    return str(problem)

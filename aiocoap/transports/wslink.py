@@ -149,6 +149,11 @@ class Link(Connection):
         # Bytes of messages that have not been received yet, complete or not.
         self._waiting = 0
 
+    @property
+    def ssl_object(self) -> Any:
+        """What the ssl module knows of the connection; None where it is not secured."""
+        return self._lane.get_extra_info("ssl_object")
+
     # asyncio's calls, and the library's
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

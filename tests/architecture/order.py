@@ -45,7 +45,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         transports transports.resolution transports.udpsocket transports.generic_udp
         transports.simple6 transports.simplesocketserver transports.udp6
         transports.rfc8323common transports.connectionpool
-        transports.tcp transports.tls transports.wslink transports.ws
+        transports.tcp transports.tlsclaims transports.tlsfaults transports.tls
+        transports.wslink transports.ws
         """,
     ),
     ("4 hands: resources", "util.linkformat resource"),

@@ -59,6 +59,14 @@ class Changing(resource.ObservableResource):
         return Message(code=CHANGED)
 
 
+class Who(resource.Resource):
+    """Tells what the client has proved."""
+
+    async def render_get(self, request: Message) -> Message:
+        assert request.remote is not None
+        return Message(payload="\n".join(map(str, request.remote.authenticated_claims)).encode())
+
+
 class Mine(resource.Resource):
     """What a client has."""
 
@@ -67,12 +75,17 @@ class Mine(resource.Resource):
 
 
 @asynccontextmanager
-async def serving(made: Certificates) -> AsyncIterator[tuple[Changing, dict[str, str]]]:
+async def serving(
+    made: Certificates, clients: ssl.VerifyMode = ssl.CERT_NONE
+) -> AsyncIterator[tuple[Changing, dict[str, str]]]:
     """Give a resource, and the URIs that it is at."""
     site, changing = resource.Site(), Changing()
     site.add_resource(["it"], changing)
+    site.add_resource(["who"], Who())
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(made.server.file, made.server.key_file)
+    context.load_verify_locations(made.authority.file)
+    context.verify_mode = clients
     changing.context = server = await Context.create_server_context(
         site, ("::1", 0), transports=SERVER, _ssl_context=context
     )
@@ -125,6 +138,24 @@ async def test_a_whole_conversation(made: Certificates, scheme: str) -> None:
         if scheme != "coap":
             with pytest.raises(AnonymousHost):
                 first.remote.uri_base_local  # noqa: B018
+
+
+@pytest.mark.parametrize("scheme", ["coaps+tcp", "coaps+ws"])
+@pytest.mark.parametrize("has_certificate", [True, False])
+async def test_what_clients_prove(made: Certificates, scheme: str, has_certificate: bool) -> None:
+    own = {"client-certificate": made.client.file, "client-key": made.client.key_file}
+    async with serving(made, ssl.CERT_OPTIONAL) as (_, uris), asking(made) as client:
+        if has_certificate:
+            client.client_credentials.load_from_dict(
+                {f"{scheme}://*": {"tlscert": {"certfile": made.authority.file, **own}}}
+            )
+        response = await ask(client, GET, uris[scheme].replace("/it", "/who"))
+        claims = response.payload.decode().split("\n")
+        assert ("subject:CN=me" in claims) == ("DNS:me.example" in claims) == has_certificate
+        assert has_certificate or claims == [""]
+        # The server has proved who it is, too.
+        assert response.remote is not None
+        assert "DNS:localhost" in response.remote.authenticated_claims
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -20,6 +20,7 @@ from aiocoap.transports import tls
 from aiocoap.transports.connectionpool import Origin
 from aiocoap.transports.tcp import ConnectError
 from aiocoap.transports.tls import TLSClient, TlsConnection, TlsError, TLSServer
+from aiocoap.transports.tlsclaims import claims_of
 from tests.certificates import Certificates
 
 
@@ -134,7 +135,7 @@ def test_client_certificates(made: Certificates, mode: ssl.VerifyMode) -> None:
     context.verify_mode = mode
     tls._prepare(context, credentials({":all": {"tlscert": {"certfile": made.authority.file}}}))
     server, _ = shaken(context, client_context(made, with_certificate=True))
-    assert tls._claims(server, None) == (
+    assert claims_of(server, None) == (
         f"sha256:{made.client.fingerprint}",
         "subject:CN=me",
         "DNS:me.example",
@@ -143,7 +144,7 @@ def test_client_certificates(made: Certificates, mode: ssl.VerifyMode) -> None:
     )
     if mode is ssl.CERT_OPTIONAL:
         server, _ = shaken(context, client_context(made))
-        assert tls._claims(server, None) == ()
+        assert claims_of(server, None) == ()
     else:
         with pytest.raises(ssl.SSLError, match="PEER_DID_NOT_RETURN_A_CERTIFICATE"):
             shaken(context, client_context(made))
@@ -153,8 +154,8 @@ def test_certificates_nobody_asked_for_are_no_claim(made: Certificates) -> None:
     context = server_context(made)
     tls._prepare(context, CredentialsMap())
     server, client = shaken(context, client_context(made, with_certificate=True))
-    assert tls._claims(server, None) == ()
-    assert tls._claims(client, None) == (
+    assert claims_of(server, None) == ()
+    assert claims_of(client, None) == (
         f"sha256:{made.server.fingerprint}",
         "subject:CN=server",
         "DNS:localhost",
@@ -297,7 +298,7 @@ def test_an_identity_counts_only_if_its_key_was_used(
     version: str, suite: str | None, claims: tuple[str, ...]
 ) -> None:
     ended = FakeSSL(version=version, suite=suite)
-    assert tls._claims(cast("Any", ended), ":a") == claims
+    assert claims_of(cast("Any", ended), ":a") == claims
 
 
 def test_names_of_all_kinds() -> None:
@@ -313,14 +314,14 @@ def test_names_of_all_kinds() -> None:
             ("Registered ID", "1.2.3"),
         ),
     }
-    assert tls._claims(cast("Any", FakeSSL(certificate=certificate)), None)[1:] == (
+    assert claims_of(cast("Any", FakeSSL(certificate=certificate)), None)[1:] == (
         "subject:CN=\\ me\\00\\ ,O=A\\, B+serialNumber=\\#1,DC=example",
         "DirName:CN=x\\=y",
         "IP:fe80::1",
         "Registered ID:1.2.3",
     )
     only = {"subjectAltName": (("DNS", "h"),)}
-    assert tls._claims(cast("Any", FakeSSL(certificate=only)), None)[1:] == ("DNS:h",)
+    assert claims_of(cast("Any", FakeSSL(certificate=only)), None)[1:] == ("DNS:h",)
 
 
 # Connections

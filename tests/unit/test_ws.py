@@ -20,6 +20,7 @@ from aiocoap.numbers.codes import ABORT, CONTENT, CSM, RELEASE
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.sansio.framing import decode_unframed, encode_unframed
 from aiocoap.transports import connectionpool, rfc8323common, ws
+from aiocoap.transports.connectionpool import Origin
 from aiocoap.transports.rfc8323common import RFC8323Remote
 from aiocoap.transports.ws import LibraryMissing, PoolKey, WSPool, WSRemote
 
@@ -442,6 +443,11 @@ def test_what_is_missing_is_told() -> None:
     assert missing.extra_help() == 'Install it: pip install "aiocoap[ws]"'
 
 
+def failure(problem: OSError, scheme: str = "coap+ws") -> error.NetworkError:
+    key = ws.PoolKey(scheme, "h.example")
+    return Bench().pool._failure_of(Origin("h.example", key.port), key, problem)
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
@@ -449,15 +455,20 @@ def test_what_is_missing_is_told() -> None:
         (lambda: TimeoutError("timed out during opening handshake"), "timed out"),
     ],
 )
-def test_what_the_system_says(make: Callable[[], OSError], text: str) -> None:
-    assert text in ws._reason(make())
+async def test_what_the_system_says(make: Callable[[], OSError], text: str) -> None:
+    assert text in str(failure(make()))
 
 
-def test_what_tls_says() -> None:
+async def test_what_tls_says() -> None:
     import ssl
 
     problem = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
-    assert "WRONG_VERSION_NUMBER" in ws._reason(problem)
+    problem.reason = "WRONG_VERSION_NUMBER"
+    told = failure(problem, "coaps+ws")
+    assert "h.example:443 over WebSockets: what answers there speaks no TLS" in str(told)
+    assert "the scheme is coap+ws" in str(told.extra_help())
     untrusted = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    untrusted.verify_message = "self-signed certificate"
-    assert ws._reason(untrusted).endswith("not to be trusted: self-signed certificate")
+    untrusted.verify_message, untrusted.verify_code = "self-signed certificate", 18
+    told = failure(untrusted, "coaps+ws")
+    assert str(told).endswith("its certificate is not trusted (self-signed certificate)")
+    assert '{"coaps+ws://h.example/*": {"tlscert"' in str(told.extra_help())
