@@ -26,6 +26,7 @@ from .address import EndpointAddress
 from .message import Message
 from .numbers.constants import TransportTuning
 from .pipe import Pipe
+from .util import hostportjoin
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -285,6 +286,14 @@ class TokenInterface(ABC):
         """Host and port that requests can be sent to from outside, or None where there is none."""
         return None
 
+    @property
+    def bound_uris(self) -> list[str]:
+        """Scheme and authority of what requests can be sent to from outside."""
+        if self.bound_address is None:
+            return []
+        hostinfo = hostportjoin(*self.bound_address)
+        return [f"{scheme}://{hostinfo}" for scheme in sorted(self.schemes or ())]
+
     async def release(self) -> None:  # noqa: B027 - most transports have nothing to do
         """Let the peers know that the end is near, where they can be told.
 
@@ -403,6 +412,11 @@ class RequestInterface(ABC):
     def bound_address(self) -> tuple[str, int] | None:
         """Host and port that requests can be sent to from outside, or None where there is none."""
         return None
+
+    @property
+    def bound_uris(self) -> list[str]:
+        """Scheme and authority of what requests can be sent to from outside."""
+        return []
 
     @abstractmethod
     async def shutdown(self) -> None:

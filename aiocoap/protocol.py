@@ -444,6 +444,11 @@ class Context(interfaces.RequestProvider):
         addresses = [interface.bound_address for interface in self.request_interfaces]
         return [address for address in addresses if address is not None]
 
+    @property
+    def bound_uris(self) -> list[str]:
+        """URIs, without a path, that the context can be reached by from outside."""
+        return [uri for interface in self.request_interfaces for uri in interface.bound_uris]
+
     def __repr__(self) -> str:
         interfaces = ", ".join(map(repr, self.request_interfaces)) or "no transport"
         return f"<{type(self).__name__} at {id(self):#x}: {interfaces}>"

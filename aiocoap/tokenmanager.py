@@ -495,6 +495,11 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         """Host and port that requests can be sent to from outside, or None where there is none."""
         return self.token_interface.bound_address
 
+    @property
+    def bound_uris(self) -> list[str]:
+        """Scheme and authority of what requests can be sent to from outside."""
+        return self.token_interface.bound_uris
+
     async def fill_or_recognize_remote(self, message: Message) -> bool:
         """Make the message's remote an address of this transport, if it is for it.
 

@@ -21,7 +21,6 @@ from ..message import Message
 from ..numbers.codes import Code
 from ..protocol import Context
 from ..resource import Site, WKCResource
-from ..util import hostportjoin
 from ..util.cli import AsyncCLIDaemon, Parser, UsageError, error_line, say
 from ..util.logration import LogRation
 from ..util.prettyprint import one_line
@@ -231,9 +230,8 @@ class FileServer(AsyncCLIDaemon):
             raise
         self._files = files
         if options.verbose:
-            for host, port in self._context.bound_addresses[:1]:
-                where = f"{options.path} at coap://{hostportjoin(host, port)}/"
-                say(one_line(f"{_PROGRAM}: serving {where}"))
+            for uri in self._context.bound_uris:
+                say(one_line(f"{_PROGRAM}: serving {options.path} at {uri}/"))
 
     async def shutdown(self) -> None:
         """Stop answering, and remove what was not uploaded completely."""

@@ -434,6 +434,12 @@ class WSPool(ConnectionPool[PoolKey]):
     # Connections
 
     @property
+    def bound_uris(self) -> list[str]:
+        """Scheme and authority of what can be connected to."""
+        addresses = (("coap+ws", self.bound_address), ("coaps+ws", self.secure_address))
+        return [f"{scheme}://{hostportjoin(*where)}" for scheme, where in addresses if where]
+
+    @property
     def schemes(self) -> frozenset[str]:
         """URI schemes that requests by the connections have."""
         return frozenset(_DEFAULT_PORTS)

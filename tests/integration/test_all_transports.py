@@ -12,7 +12,6 @@ import pytest
 from aiocoap import CHANGED, Context, Message, resource
 from aiocoap.error import AnonymousHost, NetworkError, NoRequestInterface
 from aiocoap.numbers.codes import GET, PUT
-from aiocoap.util import hostportjoin
 from tests.certificates import Certificates
 from tests.integration.conftest import policy
 from tests.integration.net import PATIENCE, ask, until
@@ -90,14 +89,8 @@ async def serving(
         site, ("::1", 0), transports=SERVER, _ssl_context=context
     )
     async with asyncio.timeout(PATIENCE), server:
-        found: dict[str, str] = {}
-        for interface in server.request_interfaces:
-            below = interface.token_interface  # type: ignore[attr-defined]
-            if below.bound_address is not None:
-                for scheme in sorted(below.schemes):
-                    secure = scheme == "coaps+ws"
-                    host, port = below.secure_address if secure else below.bound_address
-                    found[scheme] = f"{scheme}://{hostportjoin(host, port)}/it"
+        found = {uri.partition(":")[0]: f"{uri}/it" for uri in server.bound_uris}
+        assert sorted(found) == sorted(SCHEMES)
         yield changing, found
 
 

@@ -27,7 +27,7 @@ class FakeContext:
     """A context without sockets."""
 
     def __init__(self) -> None:
-        self.bound_addresses = [("::1", 5700), ("192.0.2.1", 5700)]
+        self.bound_uris = ["coap://[::1]:5700", "coap+tcp://[::1]:5700"]
         self.site: Any = None
         self.refusal: Exception | None = None
         self.is_shut_down = False
@@ -120,8 +120,10 @@ async def test_where_it_listens_is_told_on_demand(
         await server.shutdown()
         assert logging.getLogger("coap-server").level == level
         said = capsys.readouterr().err.splitlines()
-        # The first is that for datagrams.
-        wanted = [f"aiocoap-fileserver: serving {tmp_path} at coap://[::1]:5700/"]
+        wanted = [
+            f"aiocoap-fileserver: serving {tmp_path} at coap://[::1]:5700/",
+            f"aiocoap-fileserver: serving {tmp_path} at coap+tcp://[::1]:5700/",
+        ]
         assert said == (wanted if args else [])
 
 

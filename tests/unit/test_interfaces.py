@@ -128,6 +128,16 @@ def test_interfaces_decline_nothing_unless_they_say_so() -> None:
     assert not Requests().declines(Message(code=GET))
 
 
+def test_uris_are_made_of_schemes_and_addresses() -> None:
+    class Bound(Tokens):
+        schemes = frozenset(("coap", "coap+x"))  # type: ignore[assignment]
+        bound_address = ("::1", 5683)  # type: ignore[assignment]
+
+    assert Bound(None).bound_uris == ["coap://[::1]:5683", "coap+x://[::1]:5683"]
+    assert Tokens(None).bound_uris == []
+    assert Requests().bound_uris == []
+
+
 def test_nobody_has_to_be_told_of_the_end() -> None:
     assert asyncio.run(Tokens(None).release()) is None  # type: ignore[func-returns-value]
 
