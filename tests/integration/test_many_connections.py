@@ -59,7 +59,7 @@ async def test_half_open_connections() -> None:
     """Peers that have gone without a word are found by a Ping, where that is asked for."""
 
     class Watchful(TransportTuning):
-        KEEPALIVE_INTERVAL = 0.05
+        CSM_TIMEOUT = KEEPALIVE_INTERVAL = 0.05
 
     async with await Context.create_server_context(
         Site(), bind=("127.0.0.1", 0), transports=["tcpserver"], transport_tuning=Watchful

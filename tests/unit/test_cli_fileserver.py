@@ -202,7 +202,9 @@ async def test_what_can_not_be_followed(context: FakeContext, args: list[str], n
 
 async def test_credentials(context: FakeContext, tmp_path: Path) -> None:
     file = tmp_path / "credentials.json"
-    file.write_text('{":me": {"dtls": {"psk": {"ascii": "x"}, "client-identity": {"ascii": "y"}}}}')
+    file.write_text(
+        '{"coaps://*": {"dtls": {"psk": {"ascii": "x"}, "client-identity": {"ascii": "y"}}}}'
+    )
     with pytest.raises(UsageError, match=r"--credentials: .*DTLS"):
         await FileServer().start([str(tmp_path), "--credentials", str(file)])
     assert context.site is None
