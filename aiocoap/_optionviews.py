@@ -58,6 +58,10 @@ _BYTES = tuple([bytes((number,)) for number in range(256)])
 _SMALL = (b"", *_BYTES[1:])
 
 _KNOWN_FORMATS = ContentFormat._members
+# The same by what they are on the wire, which spares the way by the number.
+_FORMATS_BY_VALUE: dict[object, ContentFormat] = {
+    encode_uint(number): known for number, known in _KNOWN_FORMATS.items()
+}
 
 
 class Seen:
@@ -217,6 +221,12 @@ class ContentFormatView(View):
     def __get__(self, opt: Values | None, owner: type) -> ContentFormatView | ContentFormat | None:
         if opt is None:
             return self
+        occurrences = opt._values.get(self.number)
+        if occurrences is None:
+            return None
+        known = _FORMATS_BY_VALUE.get(occurrences[0])
+        if known is not None:
+            return known
         raw = self._first(opt)
         if raw is None:
             return None

@@ -50,6 +50,7 @@ __all__ = [
 _log = logging.getLogger("coap-server.resource")
 
 _ACCEPT, _CONTENT_FORMAT = int(OptionNumber.ACCEPT), int(OptionNumber.CONTENT_FORMAT)
+_FORMATS = frozenset((_ACCEPT, _CONTENT_FORMAT))
 _NO_RESPONSE = int(OptionNumber.NO_RESPONSE)
 _IF_MATCH, _IF_NONE_MATCH = int(OptionNumber.IF_MATCH), int(OptionNumber.IF_NONE_MATCH)
 
@@ -202,7 +203,7 @@ class Resource(_ExposesWellknownAttributes, interfaces.Resource):
             raise error.UnallowedMethod
         opt = request.opt
         has_options = not opt.is_empty
-        if has_options:
+        if has_options and opt.has_any(_FORMATS):
             self._check_formats(request)
         etag = None
         if self.get_etag is not None:

@@ -234,7 +234,8 @@ class Responder:
 
     def done(self, pipe: Pipe) -> None:
         """Take note that the work for a pipe is done."""
-        self._tasks.pop(pipe, None)
+        if self._tasks:
+            self._tasks.pop(pipe, None)
 
     def stop(self, pipe: Pipe) -> None:
         """Stop working for a pipe that nobody waits for, unless the work is done.

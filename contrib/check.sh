@@ -90,7 +90,9 @@ if [ "$mode" = all ]; then
         [ -d "tests/$directory" ] && over_sockets+=("tests/$directory")
     done
     export AIOCOAP_TEST_LOOP=uvloop
-    tests "tests over sockets, on uvloop" "$BIN/python" -m pytest "${over_sockets[@]}"
+    # Most of them run on both loops as it is, by their parameters.
+    tests "other tests over sockets, on uvloop" \
+        "$BIN/python" -m pytest -k "not asyncio and not uvloop" "${over_sockets[@]}"
     unset AIOCOAP_TEST_LOOP
 
     check "documentation" "$BIN/sphinx-build" -W --keep-going -q -b html doc doc/_build/html
