@@ -209,7 +209,7 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
             NetworkError: There is no connection and none can be made.
         """
         origin = self._origin(message)
-        if origin is None or not self._can_open():
+        if origin is None:
             return None
         present = self._by_origin.get(origin)
         if present is not None:
@@ -226,10 +226,6 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
         """Return the connection that a request goes by, if there is one."""
         origin = self._origin(message)
         return None if origin is None else self._by_origin.get(origin)
-
-    def _can_open(self) -> bool:
-        """Whether the transport opens connections by itself."""
-        return True
 
     async def _connect(self, origin: OriginT) -> RFC8323Remote:
         """Open a connection, and wait until the peer has said what it can do.
@@ -252,6 +248,9 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
             async with asyncio.timeout(timeout):
                 connection = await self._open_any(origin, addresses)
                 await connection.opened()
+                if connection.end is not None:
+                    # It went right after it had come.
+                    raise connection.end
         except BaseException as problem:
             # If it has ended by itself, the last words are still to be read.
             if connection is not None and connection.end is None:
@@ -377,9 +376,10 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
         RFC 8323 section 5.5.
         """
         origin = connection.origin
-        if origin is None or self._by_origin.get(origin) is not connection:
+        if origin is None:
             return
-        del self._by_origin[origin]
+        if self._by_origin.get(origin) is connection:
+            del self._by_origin[origin]
         if release.alternatives or release.hold_off:
             while len(self._wishes) >= MAX_RELEASED:
                 del self._wishes[next(iter(self._wishes))]

@@ -201,8 +201,12 @@ class RFC8323Remote(EndpointAddress):
             if 64 <= code < 192:
                 self._pool.tman.process_response(message)
                 return
+        before = signaling.release
         self._react(signaling.take(message))
         self._note_settings()
+        if signaling.release is not before:
+            assert signaling.release is not None  # it is never taken back
+            self._pool.note_release(self, signaling.release)
         if self._opened is not None and signaling.is_open and not self._opened.done():
             self._opened.set_result(None)
 
@@ -215,14 +219,6 @@ class RFC8323Remote(EndpointAddress):
         elif reaction.is_pong and self._pings:
             for pong in self._pings.pop(0):
                 pong()
-
-    def _after_reading(self) -> None:
-        """See whether the connection may go, after some messages were taken in."""
-        release = self.signaling.release
-        if release is not None and self.end is None:
-            if self.origin is not None:
-                self._pool.note_release(self, release)
-            self.close_if_done()
 
     # Messages that go
 

@@ -165,7 +165,7 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
                 # Others have their turn before.
                 self._pool.loop.call_soon(self._take_bytes, b"")
         elif self.signaling.release is not None:
-            self._after_reading()
+            self.close_if_done()
 
     _take_bytes = data_received
     # What comes may have to be made readable before.
@@ -428,12 +428,12 @@ class TCPServer(_TCPPooling):
         """Host and port that can be connected to."""
         return self._bound
 
-    def _can_open(self) -> bool:
-        """No: there is another transport for that."""
-        return False
+    def _origin_of(self, destination: EndpointAddress) -> None:
+        """No request makes a connection be opened: there is another transport for that."""
+        return
 
     async def _open(self, origin: Origin, address: Origin) -> RFC8323Remote:
-        """Open no connection."""
+        """Open no connection: without an origin, nobody asks for one."""
         raise NotImplementedError
 
     async def _stop_listening(self) -> None:

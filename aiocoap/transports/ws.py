@@ -217,7 +217,7 @@ class WSRemote(RFC8323Remote, EndpointAddress):
         if self.end is None:
             self._take(message)
             if self.signaling.release is not None:
-                self._after_reading()
+                self.close_if_done()
 
     def note_bytes(self) -> None:
         """Take note that something came."""

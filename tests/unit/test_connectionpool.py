@@ -173,6 +173,36 @@ def test_the_connection_is_lost_before_the_csm() -> None:
         assert streams.client.connections == {}
 
 
+def test_who_goes_right_after_the_csm_is_connected_to_anew() -> None:
+    with Streams() as streams:
+        request = streams.request(get())
+        peer = streams.connection(greets=False)
+        peer.wire.protocol.data_received(encode_frame(stream_message(CSM)))
+        peer.wire.protocol.data_received(encode_frame(stream_message(RELEASE)))
+        with pytest.raises(RemoteServerShutdown, match="released"):
+            streams.result(request)
+        again = streams.request(get())
+        peer = streams.connection()
+        peer.send(CONTENT, token=peer.expect(GET).token, payload=b"here")
+        assert streams.result(again).payload == b"here"
+
+
+def test_who_wants_to_be_elsewhere_from_the_first_moment_is_heard() -> None:
+    with Streams() as streams:
+        request = streams.request(get())
+        peer = streams.connection(greets=False)
+        said = stream_message(RELEASE, raw=[(2, b"192.0.2.21:7000")])
+        csm = encode_frame(stream_message(CSM))
+        peer.wire.protocol.data_received(csm + encode_frame(said))
+        with pytest.raises(RemoteServerShutdown, match="released"):
+            streams.result(request)
+        again = streams.request(get())
+        peer = streams.connection()
+        assert streams.dialled[1:] == [("192.0.2.21", 7000)]
+        peer.send(CONTENT, token=peer.expect(GET).token)
+        streams.result(again)
+
+
 def test_shutdown_while_connecting() -> None:
     with Streams() as streams:
         request = streams.request(get())

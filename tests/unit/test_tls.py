@@ -15,6 +15,8 @@ import pytest
 
 from aiocoap.credentials import CredentialsMap, CredentialsMissingError
 from aiocoap.error import NetworkError, ResolutionError
+from aiocoap.message import Message
+from aiocoap.numbers.codes import GET
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.transports import tls
 from aiocoap.transports.connectionpool import Origin
@@ -827,6 +829,7 @@ def test_failures_below_tls(client: TLSClient) -> None:
 
 
 async def test_servers_open_nothing(server: TLSServer) -> None:
-    assert not server._can_open()
+    message = Message(code=GET, uri="coaps+tcp://localhost/")
+    assert await server.resolve(message) is server.resolve_now(message) is None
     await server._stop_listening()
     assert server.bound_address is None
