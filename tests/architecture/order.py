@@ -41,7 +41,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "4 hands: sockets",
         """
-        util.socknumbers util.asyncio util.asyncio.recvmsg defaults
+        util.socknumbers util.asyncio util.asyncio.recvmsg util.asyncio.driving defaults
         transports transports.resolution transports.udpsocket transports.generic_udp
         transports.simple6 transports.simplesocketserver transports.udp6
         transports.rfc8323common transports.connectionpool
@@ -54,7 +54,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "5 house",
         """
         transports.catalog groupresponses clientobservation observer registration
-        requester responder protocol
+        requester responserules serverobservation responder protocol
         """,
     ),
     ("5 house", "_root"),
@@ -81,6 +81,7 @@ OPTIONAL_ROOMS = frozenset(
 # Type names that look ahead, inside one floor only: what is named, and why it cannot be turned.
 NAMED_AHEAD: dict[tuple[str, str], str] = {
     ("interfaces", "credentials"): "the documented attribute client_credentials names the map",
+    ("serverobservation", "responder"): "it is handed the Responder that made it",
     ("responder", "protocol"): "it is handed the Context that made it",
     ("registration", "protocol"): "it is handed the Context that made it",
     ("transports.rfc8323common", "transports.connectionpool"): "a connection tells its pool",
