@@ -37,7 +37,10 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """,
     ),
     ("3 contracts", "pipe interfaces _credentialdata credentials"),
-    ("4 hands: messages", "messagemanager tokenmanager"),
+    (
+        "4 hands: messages",
+        "messagemanager incomingrequest observerlist outgoingrequest tokenmanager",
+    ),
     (
         "4 hands: sockets",
         """
@@ -81,6 +84,8 @@ OPTIONAL_ROOMS = frozenset(
 # Type names that look ahead, inside one floor only: what is named, and why it cannot be turned.
 NAMED_AHEAD: dict[tuple[str, str], str] = {
     ("interfaces", "credentials"): "the documented attribute client_credentials names the map",
+    ("incomingrequest", "tokenmanager"): "it is handed the TokenManager that made it",
+    ("outgoingrequest", "tokenmanager"): "it is handed the TokenManager that made it",
     ("serverobservation", "responder"): "it is handed the Responder that made it",
     ("responder", "protocol"): "it is handed the Context that made it",
     ("registration", "protocol"): "it is handed the Context that made it",

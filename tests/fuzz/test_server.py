@@ -18,7 +18,17 @@ from typing import Any
 
 import pytest
 
-from aiocoap import CHANGED, CONTENT, CONTINUE, GET, PUT, Context, Message, tokenmanager
+from aiocoap import (
+    CHANGED,
+    CONTENT,
+    CONTINUE,
+    GET,
+    PUT,
+    Context,
+    Message,
+    observerlist,
+    tokenmanager,
+)
 from aiocoap.interfaces import EndpointAddress
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.resource import ObservableResource, Resource, Site, WKCResource
@@ -343,7 +353,7 @@ BOUNDS = (
     (addressproof, "MAX_PROVEN", 100),
     (addressproof, "MAX_UNPROVEN", 100),
     (tokenmanager, "MAX_INCOMING", 150),
-    (tokenmanager, "MAX_OBSERVERS", 100),
+    (observerlist, "MAX_OBSERVERS", 100),
 )
 
 
