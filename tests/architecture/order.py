@@ -57,7 +57,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "5 house",
         """
         transports.catalog groupresponses clientobservation observer registration
-        requester responserules serverobservation responder protocol
+        delivery blockdelivery requester responserules serverobservation responder protocol
         """,
     ),
     ("5 house", "_root"),
@@ -90,6 +90,8 @@ NAMED_AHEAD: dict[tuple[str, str], str] = {
     ("responder", "protocol"): "it is handed the Context that made it",
     ("registration", "protocol"): "it is handed the Context that made it",
     ("transports.rfc8323common", "transports.connectionpool"): "a connection tells its pool",
+    ("delivery", "protocol"): "it is handed the Context that made it",
+    ("blockdelivery", "protocol"): "it is handed the Context that made it",
     ("requester", "protocol"): "it is handed the Context that made it",
 }
 
