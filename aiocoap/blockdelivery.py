@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
-from logging import Logger, LoggerAdapter
 from typing import TYPE_CHECKING, Any
 
 from . import error, interfaces

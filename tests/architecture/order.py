@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         sansio sansio.deadlines sansio.transfers
         sansio.observation sansio.blocksize sansio.blockclient sansio.blockserver
         sansio.blockwise sansio.deduplication sansio.endpoints
-        sansio.reliability sansio.matching sansio.addressproof sansio.echoes
+        sansio.transmission sansio.reliability sansio.matching sansio.addressproof sansio.echoes
         sansio.framing sansio.signaling sansio.patience
         """,
     ),

@@ -32,7 +32,7 @@ from aiocoap import (
 from aiocoap.interfaces import EndpointAddress
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.resource import ObservableResource, Resource, Site, WKCResource
-from aiocoap.sansio import addressproof, deduplication, endpoints, reliability
+from aiocoap.sansio import addressproof, deduplication, endpoints, transmission
 from aiocoap.transports.udp6 import MessageInterfaceUDP6, UDP6EndpointAddress
 from tests.fuzz.datagrams import damaged, valid
 
@@ -348,8 +348,8 @@ def tables(root: object) -> Iterator[tuple[str, int]]:
 BOUNDS = (
     (deduplication, "MAX_REMEMBERED", 500),
     (endpoints, "MAX_PEERS", 200),
-    (reliability, "MAX_WAITING", 100),
-    (reliability, "MAX_LISTENING", 100),
+    (transmission, "MAX_WAITING", 100),
+    (transmission, "MAX_LISTENING", 100),
     (addressproof, "MAX_PROVEN", 100),
     (addressproof, "MAX_UNPROVEN", 100),
     (tokenmanager, "MAX_INCOMING", 150),
