@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from typing import Any
 
 import pytest
 
@@ -27,15 +26,7 @@ from tests.unit.request_parts import (
     time_is_over,
 )
 
-
-@pytest.fixture(autouse=True)
-def no_noise(caplog: pytest.LogCaptureFixture) -> Any:
-    """Nothing is said about futures that nobody looked at."""
-    yield
-    gc.collect()
-    records = [*caplog.get_records("call"), *caplog.get_records("teardown")]
-    assert [record.message for record in records if record.name == "asyncio"] == []
-
+pytestmark = pytest.mark.usefixtures("no_noise")
 
 # Groups
 

@@ -17,7 +17,7 @@ from aiocoap.numbers.codes import (
     NOT_FOUND,
 )
 from aiocoap.pipe import Phase, Pipe
-from tests.unit.token_parts import House, Maintainer, Notifying, Observed, Remote, notify
+from tests.unit.token_parts import House, Notifying, Observed, Remote, notify, observe
 
 
 @pytest.fixture
@@ -26,13 +26,8 @@ def house() -> House:
 
 
 @pytest.fixture
-def observed(house: House) -> tuple[House, Notifying, Pipe, Maintainer]:
-    """A server with an observer that has got its first response."""
-    below = Notifying()
-    house.below = house.manager.token_interface = below
-    pipe = house.receive(observe=0, etags=[b"1"])
-    notify(pipe)
-    return house, below, pipe, Maintainer(pipe)
+def observed(house: House) -> Observed:
+    return observe(house)
 
 
 # Incoming requests

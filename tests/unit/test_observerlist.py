@@ -12,8 +12,8 @@ from aiocoap.numbers.codes import (
     CONTENT,
 )
 from aiocoap.numbers.types import CON
-from aiocoap.pipe import Phase, Pipe
-from tests.unit.token_parts import House, Maintainer, Notifying, Observed, Remote, notify
+from aiocoap.pipe import Phase
+from tests.unit.token_parts import House, Maintainer, Notifying, Observed, Remote, notify, observe
 
 
 @pytest.fixture
@@ -22,13 +22,8 @@ def house() -> House:
 
 
 @pytest.fixture
-def observed(house: House) -> tuple[House, Notifying, Pipe, Maintainer]:
-    """A server with an observer that has got its first response."""
-    below = Notifying()
-    house.below = house.manager.token_interface = below
-    pipe = house.receive(observe=0, etags=[b"1"])
-    notify(pipe)
-    return house, below, pipe, Maintainer(pipe)
+def observed(house: House) -> Observed:
+    return observe(house)
 
 
 DAY = 86400

@@ -238,3 +238,12 @@ class Notifying(Below):
 
 
 Observed = tuple[House, Notifying, Pipe, Maintainer]
+
+
+def observe(house: House) -> Observed:
+    """Return a server with an observer that has got its first response."""
+    below = Notifying()
+    house.below = house.manager.token_interface = below
+    pipe = house.receive(observe=0, etags=[b"1"])
+    notify(pipe)
+    return house, below, pipe, Maintainer(pipe)
