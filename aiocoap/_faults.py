@@ -107,7 +107,7 @@ class TimeoutError(NetworkError):
 
     def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
         """Suggest to look at reachability and packet filters."""
-        return "Nothing came back: check the address, firewalls on the way, and the server."
+        return "Check the address, firewalls on the way, and that the server is running."
 
 
 class RequestTimedOut(TimeoutError):
