@@ -46,12 +46,12 @@ __all__ = [
 class Error(Exception):
     """Base of everything that a failed request raises."""
 
+    def __str__(self) -> str:
+        return super().__str__() or type(self).__name__
+
 
 class HelpfulError(Error):
     """An error that can tell a person what to try next."""
-
-    def __str__(self) -> str:
-        return super().__str__() or type(self).__name__
 
     def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
         """Suggest the next step.
