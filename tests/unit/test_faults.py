@@ -55,5 +55,16 @@ def test_input_of_the_user_is_a_value_error_too() -> None:
         assert issubclass(kind, ValueError)
 
 
-def test_con_to_multicast_explains_itself() -> None:
-    assert "multicast" in str(_faults.ConToMulticast())
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (_faults.ConToMulticast, "multicast"),
+        (_faults.IncompleteUrlError, "no scheme or host"),
+        (_faults.NoRequestInterface, "no transport"),
+        (_faults.NotObservable, "can not be observed"),
+        (_faults.ObservationCancelled, "the server ended"),
+        (_faults.LibraryShutdown, "shut down"),
+    ],
+)
+def test_what_needs_no_text_explains_itself(kind: type[Error], text: str) -> None:
+    assert text in str(kind())

@@ -68,7 +68,7 @@ def caused(problem: Exception, cause: Exception) -> Exception:
         (OSError("just text"), "just text"),
         (UsageError("no such thing"), "no such thing"),
         (ValueError(), "ValueError"),
-        (error.NotObservable(), "NotObservable"),
+        (error.ResourceChanged(), "ResourceChanged"),
         (error.RequestTimedOut(), "no answer. Check the address, "),
         (error.TimeoutError("no answer within 2 seconds"), "no answer within 2 seconds. Check"),
         (error.ResolutionError("x.invalid has no address."), "x.invalid has no address. Check"),
