@@ -27,8 +27,41 @@ from .numbers.types import CON
 from .pipe import Phase, Pipe
 
 if TYPE_CHECKING:
+    from logging import Logger
+    from typing import Protocol
+
     from .pipe import Maintainer
-    from .tokenmanager import TokenManager
+
+    _Stop = Callable[[], None] | None
+
+    class _Manager(Protocol):
+        """Who sends responses, and knows the other requests."""
+
+        log: Logger
+        incoming_requests: dict[_Key, IncomingRequest]
+
+        @property
+        def round(self) -> int: ...
+
+        def send_response(
+            self, request: Message, response: Message, monitor: _Stop = None
+        ) -> tuple[Message, _Stop]: ...
+
+        def send_notification(
+            self,
+            request: Message,
+            response: Message,
+            monitor: _Stop,
+            former: _Stop,
+            is_confirmable: bool,
+        ) -> tuple[Message, _Stop]: ...
+
+        def begin_observation(self, request: IncomingRequest, response: Message) -> bool: ...
+
+        def log_failure(self, text: str, about: object, problem: BaseException) -> None: ...
+
+        def forget(self, request: IncomingRequest) -> None: ...
+
 
 __all__ = ["ROUNDS", "IncomingRequest"]
 
@@ -75,7 +108,7 @@ class IncomingRequest(Pipe):
     _was_confirmable: bool
     _confirmed: int
 
-    def __init__(self, manager: TokenManager, request: Message, key: _Key) -> None:
+    def __init__(self, manager: _Manager, request: Message, key: _Key) -> None:
         # What the base class does, without the call: there is one of these for every request.
         self.request = request
         self.log = manager.log
@@ -147,7 +180,7 @@ class IncomingRequest(Pipe):
             self._is_doubted = False
             self._was_confirmable = response.mtype is CON
             if self._was_confirmable:
-                self._confirmed = manager.observers.round
+                self._confirmed = manager.round
         self._tell(response, is_last)
         if is_last:
             self._run_end_callbacks()
@@ -190,7 +223,7 @@ class IncomingRequest(Pipe):
         self.is_observing = True
         self._stop = self._maintainer = None
         self._is_asked = self._is_doubted = self._was_confirmable = False
-        self._confirmed = self._manager.observers.round
+        self._confirmed = self._manager.round
 
     def renew(self, request: Message) -> bool:
         """Take in that the client asks for the same observation once more.

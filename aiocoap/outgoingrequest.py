@@ -19,7 +19,17 @@ from .numbers.optionnumbers import OptionNumber
 from .pipe import Pipe
 
 if TYPE_CHECKING:
-    from .tokenmanager import TokenManager
+    from typing import Protocol
+
+    from .sansio.deadlines import Deadlines
+    from .sansio.matching import Matching
+
+    class _Manager(Protocol):
+        """Who looks for the request, and at the time."""
+
+        outgoing_requests: Matching[OutgoingRequest]
+        timers: Deadlines[OutgoingRequest]
+
 
 __all__ = ["OutgoingRequest"]
 
@@ -51,7 +61,7 @@ class OutgoingRequest:
     responders: set[EndpointAddress | None]
     source: EndpointAddress | None
 
-    def __init__(self, manager: TokenManager, pipe: Pipe, token: bytes, is_group: bool) -> None:
+    def __init__(self, manager: _Manager, pipe: Pipe, token: bytes, is_group: bool) -> None:
         self._manager = manager
         # Until it ends: this object may be kept for longer, among the deadlines.
         self.pipe: Pipe | None = pipe

@@ -138,6 +138,11 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         )
 
     @property
+    def round(self) -> int:
+        """Times that it was looked for observers that have to confirm that they are there."""
+        return self.observers.round
+
+    @property
     def client_credentials(self) -> CredentialsMap:
         """What to authenticate with as a client."""
         return self.context.client_credentials

@@ -84,8 +84,6 @@ OPTIONAL_ROOMS = frozenset(
 # Type names that look ahead, inside one floor only: what is named, and why it cannot be turned.
 NAMED_AHEAD: dict[tuple[str, str], str] = {
     ("interfaces", "credentials"): "the documented attribute client_credentials names the map",
-    ("incomingrequest", "tokenmanager"): "it is handed the TokenManager that made it",
-    ("outgoingrequest", "tokenmanager"): "it is handed the TokenManager that made it",
     ("serverobservation", "responder"): "it is handed the Responder that made it",
     ("responder", "protocol"): "it is handed the Context that made it",
     ("registration", "protocol"): "it is handed the Context that made it",
