@@ -117,8 +117,9 @@ def refuse(request: Message, exponent: int) -> Message | None:
     if exponent == BERT:
         return None
     remote = request.remote
-    if remote is not None and remote.maximum_block_size_exp == BERT:
-        # Smaller blocks are preferred here, but those are no error.
+    if remote is not None and remote.may_send_bert:
+        # Smaller blocks are preferred here, or are all that the peer said that it takes; but
+        # asking for these is no error, and means that it can deal with them.
         return None
     for block in (request.opt.block1, request.opt.block2):
         if block is not None and block.size_exponent == BERT:

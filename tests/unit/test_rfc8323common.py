@@ -385,6 +385,24 @@ def test_release_of_the_peer_lets_requests_finish() -> None:
         peer.expect_closed()
 
 
+def test_release_of_the_peer_lets_answers_wait_until_they_are_read() -> None:
+    slow = Slow()
+    with Streams(site(slow=slow)) as streams:
+        peer = streams.accept()
+        peer.send(GET, token=b"t", uri_path=["slow"])
+        peer.send(RELEASE)
+        peer.wire.stall()
+        peer.remote._send_bytes(encode_frame(stream_message(0)) * 40_000)
+        slow.answer()
+        streams.clock.settle()
+        assert not peer.wire.ended
+        peer.wire.flow()
+        for _ in range(40_000):
+            peer.expect(0)
+        peer.expect(CONTENT, token=b"t", payload=b"done")
+        peer.expect_closed()
+
+
 def test_release_of_an_idle_connection() -> None:
     with Streams() as streams:
         peer = streams.accept()
