@@ -47,7 +47,8 @@ _ETAG, _BLOCK1, _BLOCK2 = (
     int(number) for number in (OptionNumber.ETAG, OptionNumber.BLOCK1, OptionNumber.BLOCK2)
 )
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
-_BEYOND_ONE_MESSAGE = frozenset((_BLOCK1, _BLOCK2, _OBSERVE))
+_HOP_LIMIT = int(OptionNumber.HOP_LIMIT)
+_UNUSUAL = frozenset((_BLOCK1, _BLOCK2, _OBSERVE, _HOP_LIMIT))
 _OBSERVABLE = (Code.GET, Code.FETCH)
 _PROXYING = (int(OptionNumber.PROXY_URI), int(OptionNumber.PROXY_SCHEME))
 
@@ -289,7 +290,8 @@ class Responder:
             await self._hand_over(pipe, seen, resource.render_to_pipe)
             return None
         key: Hashable = None
-        if opt.has_any(_BEYOND_ONE_MESSAGE):
+        if opt.has_any(_UNUSUAL):
+            _check_hop_limit(request)
             if (_BLOCK1 in opt or _BLOCK2 in opt) and await resource.needs_blockwise_assembly(seen):
                 key = transfer_key(request)
                 whole = self._gather(key, request)
@@ -316,6 +318,7 @@ class Responder:
         """Have a resource answer in its own way, for as long as somebody waits for that."""
         if pipe.phase is Phase.ENDED:
             return
+        _check_hop_limit(seen)
         pipe.request = seen
         self._tasks[pipe] = asyncio.current_task()  # type: ignore[assignment]
         pipe.on_interest_end(partial(self.stop, pipe))
@@ -605,13 +608,27 @@ def _check_refused(refused: int, request: Message, site: interfaces.Resource) ->
         handled = frozenset()
     if handled is None:
         return
-    if any(number in request.opt and number not in handled for number in _PROXYING):
-        raise error.ProxyingNotSupported("This server is no proxy")
     refused = request.opt.unusable_critical(
-        lambda number: number in HANDLED_OPTIONS or number in handled
+        lambda number: number in HANDLED_OPTIONS or number in _PROXYING or number in handled
     )
     if refused:
         raise error.BadOption(f"{OptionNumber(refused)} can not be acted on")
+    if any(number in request.opt and number not in handled for number in _PROXYING):
+        raise error.ProxyingNotSupported("This server is no proxy")
+
+
+def _check_hop_limit(request: Message) -> None:
+    """Raise the error for a number of hops that there can not be.
+
+    That goes before the length, for which other elective options are ignored.
+
+    RFC 8768 section 3.
+    """
+    if _HOP_LIMIT not in request.opt:
+        return
+    value = next(raw for number, raw in request.opt.raw_items() if number == _HOP_LIMIT)
+    if not 0 < int.from_bytes(value, "big") < 256:
+        raise error.BadRequest("HOP_LIMIT is from 1 to 255")
 
 
 def _checked(
@@ -673,8 +690,8 @@ def _came_by_multicast(request: Message) -> bool:
 def _is_suppressed(request: Message, response: Message, site: interfaces.Resource | None) -> bool:
     """Whether a response is not to be sent.
 
-    What the resource says goes before what the client asks for (RFC 7967 section 2); errors are
-    not sent to multicast unless the resource wants it (RFC 7252 section 8.2).
+    What the resource says goes before what the client asks for; errors are not sent to multicast
+    unless either of them wants it (RFC 7252 section 8.2, RFC 7967 section 2.1).
 
     Args:
         request: The request.
@@ -683,9 +700,9 @@ def _is_suppressed(request: Message, response: Message, site: interfaces.Resourc
     """
     bits = response.opt.no_response
     if bits is None:
-        bits = request.opt.no_response or 0
-    if bits & 1 << response.code.class_ - 1:
-        return True
+        bits = request.opt.no_response
+    if bits is not None:
+        return bool(bits & 1 << response.code.class_ - 1)
     if response.code.is_successful() or not _came_by_multicast(request):
         return False
     try:
