@@ -150,7 +150,8 @@ class Resource(_ExposesWellknownAttributes, interfaces.Resource):
         To a GET that knows the present ETag the answer is 2.03 without asking ``render_get``;
         other 2.05 responses to GET get the ETag unless they have one.
 
-    Where an attribute is left out, its options are left to the methods.
+    Where an attribute is left out, its options are left to the methods; what a GET or FETCH returns
+    in another Content-Format than the accepted one is not sent, the client gets 4.06.
 
     ``multicast`` says what becomes of requests that came by multicast.  They are answered at a
     random moment within ``TransportTuning.DEFAULT_LEISURE`` unless the response is an error.
@@ -219,6 +220,8 @@ class Resource(_ExposesWellknownAttributes, interfaces.Resource):
             response.code = code
         if etag and response.code == Code.CONTENT and response.opt.etag is None:
             response.opt.etag = etag
+        if has_options and _ACCEPT in opt:
+            _check_accepted(request, response)
         if has_options and _NO_RESPONSE in opt and _NO_RESPONSE not in response.opt:
             # On a copy: a resource may return the same response to the next client.
             response = response.copy(no_response=opt.no_response)
@@ -266,6 +269,20 @@ class Resource(_ExposesWellknownAttributes, interfaces.Resource):
         if wanted and (etag is None or not {b"", etag}.intersection(opt.if_match)):
             raise error.PreconditionFailed
         return etag if request.code == Code.GET else None
+
+
+def _check_accepted(request: Message, response: Message) -> None:
+    """Refuse to give a client a format that it has not asked for.
+
+    Raises:
+        NotAcceptable: The response says that it is in another one.
+
+    RFC 7252 section 5.10.4.
+    """
+    if request.code in _READING and response.code == Code.CONTENT:
+        accept, content_format = request.opt.accept, response.opt.content_format
+        if accept is not None and content_format is not None and accept != content_format:
+            raise error.NotAcceptable
 
 
 def _numbers(formats: Any) -> list[int]:
@@ -471,8 +488,10 @@ class WKCResource(Resource):
         links = [link for link in links if all(matches(link, query) for query in queries)]
         response = link_format_to_message(request, LinkFormat(links))
         remote = request.remote
-        if not links and remote is not None and remote.is_multicast_locally:
-            # All servers in the group would answer that they have nothing (section 4.1).
+        is_group = remote is not None and remote.is_multicast_locally
+        if not links and is_group and _NO_RESPONSE not in request.opt:
+            # All servers in the group would answer that they have nothing (section 4.1), unless
+            # the client says what it wants to hear of (RFC 7967 section 2.1).
             response.opt.no_response = _SILENCE
         return response
 

@@ -36,6 +36,7 @@ from .responserules import (
     PRISTINE,
     asks_for_observation,
     came_by_multicast,
+    check_hop_limit,
     check_refused,
     checked,
     is_suppressed,
@@ -57,7 +58,8 @@ _ETAG, _BLOCK1, _BLOCK2 = (
     int(number) for number in (OptionNumber.ETAG, OptionNumber.BLOCK1, OptionNumber.BLOCK2)
 )
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
-_BEYOND_ONE_MESSAGE = frozenset((_BLOCK1, _BLOCK2, _OBSERVE))
+_HOP_LIMIT = int(OptionNumber.HOP_LIMIT)
+_UNUSUAL = frozenset((_BLOCK1, _BLOCK2, _OBSERVE, _HOP_LIMIT))
 _OBSERVABLE = (Code.GET, Code.FETCH)
 _PROXYING = (int(OptionNumber.PROXY_URI), int(OptionNumber.PROXY_SCHEME))
 
@@ -284,7 +286,8 @@ class Responder:
             await self._hand_over(pipe, seen, resource.render_to_pipe)
             return None
         key: Hashable = None
-        if opt.has_any(_BEYOND_ONE_MESSAGE):
+        if opt.has_any(_UNUSUAL):
+            check_hop_limit(request)
             if (_BLOCK1 in opt or _BLOCK2 in opt) and await resource.needs_blockwise_assembly(seen):
                 key = transfer_key(request)
                 whole = self._gather(key, request)
@@ -311,6 +314,7 @@ class Responder:
         """Have a resource answer in its own way, for as long as somebody waits for that."""
         if pipe.phase is Phase.ENDED:
             return
+        check_hop_limit(seen)
         pipe.request = seen
         self._tasks[pipe] = asyncio.current_task()  # type: ignore[assignment]
         pipe.on_interest_end(partial(self.stop, pipe))

@@ -6,7 +6,7 @@ The room knows one request and one response at a time, and no blocks but how the
 from whole bodies; who is asked and when is decided in :mod:`.responder`.
 
 RFC 7252 sections 5.4.1, 5.10.2 and 8.2, RFC 7641 section 4.1, RFC 7959 sections 2.3 and 2.6, RFC
-7967 section 2.
+7967 section 2, RFC 8768 section 3.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ __all__ = [
     "as_it_came",
     "asks_for_observation",
     "came_by_multicast",
+    "check_hop_limit",
     "check_refused",
     "checked",
     "is_suppressed",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _BLOCK1, _NO_RESPONSE = int(OptionNumber.BLOCK1), int(OptionNumber.NO_RESPONSE)
+_HOP_LIMIT = int(OptionNumber.HOP_LIMIT)
 _OBSERVABLE = (Code.GET, Code.FETCH)
 _PROXYING = (int(OptionNumber.PROXY_URI), int(OptionNumber.PROXY_SCHEME))
 
@@ -75,13 +77,27 @@ def check_refused(refused: int, request: Message, site: interfaces.Resource) -> 
         handled = frozenset()
     if handled is None:
         return
-    if any(number in request.opt and number not in handled for number in _PROXYING):
-        raise error.ProxyingNotSupported("This server is no proxy")
     refused = request.opt.unusable_critical(
-        lambda number: number in HANDLED_OPTIONS or number in handled
+        lambda number: number in HANDLED_OPTIONS or number in _PROXYING or number in handled
     )
     if refused:
         raise error.BadOption(f"{OptionNumber(refused)} can not be acted on")
+    if any(number in request.opt and number not in handled for number in _PROXYING):
+        raise error.ProxyingNotSupported("This server is no proxy")
+
+
+def check_hop_limit(request: Message) -> None:
+    """Raise the error for a number of hops that there can not be.
+
+    That goes before the length, for which other elective options are ignored.
+
+    RFC 8768 section 3.
+    """
+    if _HOP_LIMIT not in request.opt:
+        return
+    value = next(raw for number, raw in request.opt.raw_items() if number == _HOP_LIMIT)
+    if not 0 < int.from_bytes(value, "big") < 256:
+        raise error.BadRequest("HOP_LIMIT is from 1 to 255")
 
 
 def checked(
@@ -143,8 +159,8 @@ def came_by_multicast(request: Message) -> bool:
 def is_suppressed(request: Message, response: Message, site: interfaces.Resource | None) -> bool:
     """Whether a response is not to be sent.
 
-    What the resource says goes before what the client asks for (RFC 7967 section 2); errors are
-    not sent to multicast unless the resource wants it (RFC 7252 section 8.2).
+    What the resource says goes before what the client asks for; errors are not sent to multicast
+    unless either of them wants it (RFC 7252 section 8.2, RFC 7967 section 2.1).
 
     Args:
         request: The request.
@@ -153,9 +169,9 @@ def is_suppressed(request: Message, response: Message, site: interfaces.Resource
     """
     bits = response.opt.no_response
     if bits is None:
-        bits = request.opt.no_response or 0
-    if bits & 1 << response.code.class_ - 1:
-        return True
+        bits = request.opt.no_response
+    if bits is not None:
+        return bool(bits & 1 << response.code.class_ - 1)
     if response.code.is_successful() or not came_by_multicast(request):
         return False
     try:

@@ -14,6 +14,7 @@ from aiocoap.address import EndpointAddress
 from aiocoap.message import Message, NoResponse
 from aiocoap.numbers.codes import Code
 from aiocoap.numbers.contentformat import ContentFormat
+from aiocoap.optiontypes import OpaqueOption
 from aiocoap.resource import (
     ObservableResource,
     PathCapable,
@@ -228,6 +229,43 @@ async def test_ct_that_holds_no_numbers_offers_nothing() -> None:
 
 async def test_without_ct_accept_is_left_to_the_method() -> None:
     assert await outcome(Everything().render(get(accept=60))) == Code.CONTENT
+
+
+@pytest.mark.parametrize(
+    ("code", "rendered", "accept", "outcome_code"),
+    [
+        (Code.GET, {"content_format": 0}, 0, Code.CONTENT),
+        (Code.GET, {"content_format": 0}, 60, Code.NOT_ACCEPTABLE),
+        (Code.FETCH, {"content_format": 0}, 60, Code.NOT_ACCEPTABLE),
+        # What has no format says nothing about it.
+        (Code.GET, {}, 60, Code.CONTENT),
+        (Code.GET, {"content_format": 0}, None, Code.CONTENT),
+        # It was done, and what is returned is not the representation; nor are these.
+        (Code.POST, {"content_format": 0}, 60, Code.CHANGED),
+        (Code.GET, {"code": Code.VALID, "content_format": 0}, 60, Code.VALID),
+        (Code.GET, {"code": Code.CONFLICT, "content_format": 257}, 60, Code.CONFLICT),
+    ],
+)
+async def test_formats_that_were_not_asked_for_are_not_sent(
+    code: Code, rendered: dict[str, Any], accept: int | None, outcome_code: Code
+) -> None:
+    class Fixed(Resource):
+        async def render_get(self, request: Message) -> Message:
+            return Message(**rendered)
+
+        render_fetch = render_post = render_get
+
+    assert await outcome(Fixed().render(message(code, accept=accept))) == outcome_code
+
+
+async def test_an_accept_of_a_length_that_it_does_not_have_is_none() -> None:
+    class Fixed(Resource):
+        async def render_get(self, request: Message) -> Message:
+            return Message(content_format=0)
+
+    request = get()
+    request.opt.add_option(OpaqueOption(17, b"123"))
+    assert await outcome(Fixed().render(request)) == Code.CONTENT
 
 
 async def test_content_format_is_judged_by_accepted_formats() -> None:
@@ -856,6 +894,9 @@ class TestWithLinkHeader:
         response = await thing.render(request)
         assert response.code == Code.CONTENT
         assert response.opt.no_response == (26 if silent else None)
+        # Who is interested says so.
+        request.opt.no_response = 0
+        assert (await thing.render(request)).opt.no_response == 0
 
 
 async def test_without_linkheader_the_log_and_the_client_are_told(

@@ -106,6 +106,55 @@ def test_an_origin_server_is_no_proxy(option: str) -> None:
             assert house.ask(**{option: value}).response.code == CONTENT
 
 
+@pytest.mark.parametrize(
+    "occurrences",
+    [
+        [(35, b"")],
+        [(35, b"coap://" + bytes(1028))],
+        [(39, b"")],
+        [(39, b"http"), (39, b"http")],
+        [(35, b"coap://elsewhere/"), (65001, b"")],
+    ],
+)
+def test_malformed_wishes_for_a_proxy_are_bad_options(occurrences: list[tuple[int, bytes]]) -> None:
+    resource = Counted()
+    with House(resource) as house:
+        asked = house.begin()
+        for number, raw in occurrences:
+            asked.pipe.request.opt.add_option(OpaqueOption(number, raw))
+        house.clock.settle()
+        assert asked.response.code == BAD_OPTION
+        assert resource.requests == []
+
+
+@pytest.mark.parametrize(
+    ("occurrences", "code"),
+    [
+        ([b"\x01"], CONTENT),
+        ([b"\xff"], CONTENT),
+        ([b"\0"], BAD_REQUEST),
+        # Not a length that the option has, but a number of hops that there can not be.
+        ([b""], BAD_REQUEST),
+        ([b"\1\0"], BAD_REQUEST),
+        # A second one is not looked at.
+        ([b"\x10", b"\0"], CONTENT),
+        ([b"\0", b"\x10"], BAD_REQUEST),
+    ],
+)
+@pytest.mark.parametrize("has_own_way", [False, True])
+def test_hop_limits_out_of_range(occurrences: list[bytes], code: Code, has_own_way: bool) -> None:
+    class Own(interfaces.Resource):
+        async def render_to_pipe(self, pipe: Pipe) -> None:
+            pipe.add_response(Message(code=CONTENT), True)
+
+    with House(Own() if has_own_way else says(Message(code=CONTENT))) as house:
+        asked = house.begin()
+        for raw in occurrences:
+            asked.pipe.request.opt.add_option(OpaqueOption(16, raw))
+        house.clock.settle()
+        assert asked.response.code == code
+
+
 def test_a_site_that_fails_to_find_a_resource(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Site):
         def resolve(self, request: Message) -> Any:
@@ -175,6 +224,23 @@ def test_no_response_to_a_failure(caplog: pytest.LogCaptureFixture) -> None:
 def test_errors_are_no_answers_to_groups(resource: Resource | None, code: Code) -> None:
     with House(resource) as house:
         assert house.ask(group="[ff02::fd]").response.code == code
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "is_sent"),
+    [
+        (0, NOT_FOUND, True),
+        (2, NOT_FOUND, True),
+        (2, CONTENT, False),
+        (8, NOT_FOUND, False),
+        (8, SERVICE_UNAVAILABLE, True),
+        (0, CONTENT, True),
+    ],
+)
+def test_groups_get_the_errors_that_they_ask_for(asked: int, code: Code, is_sent: bool) -> None:
+    with House(says(Message(code=code))) as house:
+        response = house.ask(no_response=asked, group="[ff02::fd]").response
+        assert response.code == (code if is_sent else EMPTY)
 
 
 @pytest.mark.parametrize(
