@@ -61,7 +61,6 @@ _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE
 _HOP_LIMIT = int(OptionNumber.HOP_LIMIT)
 _UNUSUAL = frozenset((_BLOCK1, _BLOCK2, _OBSERVE, _HOP_LIMIT))
 _OBSERVABLE = (Code.GET, Code.FETCH)
-_PROXYING = (int(OptionNumber.PROXY_URI), int(OptionNumber.PROXY_SCHEME))
 
 _is_handled = HANDLED_OPTIONS.__contains__
 
