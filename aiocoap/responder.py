@@ -54,9 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Responder"]
 
-_ETAG, _BLOCK1, _BLOCK2 = (
-    int(number) for number in (OptionNumber.ETAG, OptionNumber.BLOCK1, OptionNumber.BLOCK2)
-)
+_BLOCK1, _BLOCK2 = int(OptionNumber.BLOCK1), int(OptionNumber.BLOCK2)
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
 _HOP_LIMIT = int(OptionNumber.HOP_LIMIT)
 _UNUSUAL = frozenset((_BLOCK1, _BLOCK2, _OBSERVE, _HOP_LIMIT))
