@@ -31,6 +31,7 @@ from .numbers.codes import Code
 from .numbers.constants import TransportTuning
 from .numbers.optionnumbers import OptionNumber
 from .pipe import Pipe, Renewal
+from .sansio.blocksize import sizes
 from .sansio.blockwise import Block1Upload, Block2Download, needs_upload, wants_download
 from .sansio.observation import is_notification
 
@@ -263,11 +264,7 @@ class BlockwiseDelivery(Delivery):
 
     def _block_size(self, remote: EndpointAddress) -> tuple[int, int]:
         """Return exponent and payload size in bytes of blocks exchanged with an endpoint."""
-        exponent = self._tuning().DEFAULT_BLOCK_SIZE_EXP
-        if exponent < 6:
-            return min(exponent, remote.maximum_block_size_exp), 16 << exponent
-        # Nothing smaller is configured: what the peer takes is the limit.
-        return remote.maximum_block_size_exp, remote.maximum_payload_size
+        return sizes(remote, self._tuning().DEFAULT_BLOCK_SIZE_EXP)
 
     def _tuning(self) -> TransportTuning:
         return self.request.transport_tuning or self._context.transport_tuning
