@@ -35,6 +35,7 @@ class Peer(EndpointAddress):
         self.name = name
         self.maximum_block_size_exp = 7 if payload_size else 6
         self.maximum_payload_size = payload_size or 1024
+        self.may_send_bert = bool(payload_size)
 
     def __repr__(self) -> str:
         return self.name
