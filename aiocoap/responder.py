@@ -48,7 +48,11 @@ _ETAG, _BLOCK1, _BLOCK2 = (
 )
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
 _HOP_LIMIT = int(OptionNumber.HOP_LIMIT)
-_UNUSUAL = frozenset((_BLOCK1, _BLOCK2, _OBSERVE, _HOP_LIMIT))
+_LOCATION = frozenset((int(OptionNumber.LOCATION_PATH), int(OptionNumber.LOCATION_QUERY)))
+_RESERVED_FOR_LOCATION = frozenset((128, 132, 136, 140))
+# Elective options that can be more than a recipient may ignore.
+_PARTICULAR = _LOCATION | {_HOP_LIMIT}
+_UNUSUAL = _PARTICULAR | {_BLOCK1, _BLOCK2, _OBSERVE}
 _OBSERVABLE = (Code.GET, Code.FETCH)
 _PROXYING = (int(OptionNumber.PROXY_URI), int(OptionNumber.PROXY_SCHEME))
 
@@ -291,7 +295,7 @@ class Responder:
             return None
         key: Hashable = None
         if opt.has_any(_UNUSUAL):
-            _check_hop_limit(request)
+            _check_elective(request)
             if (_BLOCK1 in opt or _BLOCK2 in opt) and await resource.needs_blockwise_assembly(seen):
                 key = transfer_key(request)
                 whole = self._gather(key, request)
@@ -318,7 +322,7 @@ class Responder:
         """Have a resource answer in its own way, for as long as somebody waits for that."""
         if pipe.phase is Phase.ENDED:
             return
-        _check_hop_limit(seen)
+        _check_elective(seen)
         pipe.request = seen
         self._tasks[pipe] = asyncio.current_task()  # type: ignore[assignment]
         pipe.on_interest_end(partial(self.stop, pipe))
@@ -617,18 +621,24 @@ def _check_refused(refused: int, request: Message, site: interfaces.Resource) ->
         raise error.ProxyingNotSupported("This server is no proxy")
 
 
-def _check_hop_limit(request: Message) -> None:
-    """Raise the error for a number of hops that there can not be.
+def _check_elective(request: Message) -> None:
+    """Raise the error for elective options that are there in a way that may not be ignored.
 
-    That goes before the length, for which other elective options are ignored.
+    That goes before the rule that what has a wrong length is ignored.
 
-    RFC 8768 section 3.
+    Raises:
+        BadRequest: There can not be that number of hops (RFC 8768 section 3).
+        BadOption: There is more to a location than is known (RFC 7252 section 5.10.7).
     """
-    if _HOP_LIMIT not in request.opt:
+    opt = request.opt
+    if not opt.has_any(_PARTICULAR):
         return
-    value = next(raw for number, raw in request.opt.raw_items() if number == _HOP_LIMIT)
-    if not 0 < int.from_bytes(value, "big") < 256:
-        raise error.BadRequest("HOP_LIMIT is from 1 to 255")
+    if _HOP_LIMIT in opt:
+        value = next(raw for number, raw in opt.raw_items() if number == _HOP_LIMIT)
+        if not 0 < int.from_bytes(value, "big") < 256:
+            raise error.BadRequest("HOP_LIMIT is from 1 to 255")
+    if opt.has_any(_LOCATION) and opt.has_any(_RESERVED_FOR_LOCATION):
+        raise error.BadOption("That LOCATION can not be acted on")
 
 
 def _checked(
