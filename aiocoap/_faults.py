@@ -132,7 +132,7 @@ class WaitingForClientTimedOut(Error):
 
 
 class NotImplemented(Error):
-    """The request is correct, but the library can not do it."""
+    """The request, or the response to it, asks for what the library can not do."""
 
 
 class ResourceChanged(Error):

@@ -33,10 +33,11 @@ from .numbers.optionnumbers import OptionNumber
 from .pipe import Phase, Pipe
 from .responserules import (
     HANDLED_OPTIONS,
+    PARTICULAR_OPTIONS,
     PRISTINE,
     asks_for_observation,
     came_by_multicast,
-    check_hop_limit,
+    check_elective,
     check_refused,
     checked,
     is_suppressed,
@@ -56,8 +57,7 @@ __all__ = ["Responder"]
 
 _BLOCK1, _BLOCK2 = int(OptionNumber.BLOCK1), int(OptionNumber.BLOCK2)
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
-_HOP_LIMIT = int(OptionNumber.HOP_LIMIT)
-_UNUSUAL = frozenset((_BLOCK1, _BLOCK2, _OBSERVE, _HOP_LIMIT))
+_UNUSUAL = PARTICULAR_OPTIONS | {_BLOCK1, _BLOCK2, _OBSERVE}
 _OBSERVABLE = (Code.GET, Code.FETCH)
 
 _is_handled = HANDLED_OPTIONS.__contains__
@@ -284,7 +284,7 @@ class Responder:
             return None
         key: Hashable = None
         if opt.has_any(_UNUSUAL):
-            check_hop_limit(request)
+            check_elective(request)
             if (_BLOCK1 in opt or _BLOCK2 in opt) and await resource.needs_blockwise_assembly(seen):
                 key = transfer_key(request)
                 whole = self._gather(key, request)
@@ -311,7 +311,7 @@ class Responder:
         """Have a resource answer in its own way, for as long as somebody waits for that."""
         if pipe.phase is Phase.ENDED:
             return
-        check_hop_limit(seen)
+        check_elective(seen)
         pipe.request = seen
         self._tasks[pipe] = asyncio.current_task()  # type: ignore[assignment]
         pipe.on_interest_end(partial(self.stop, pipe))

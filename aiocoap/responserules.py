@@ -5,8 +5,8 @@ Here live the rules on the options of requests, and on what becomes of what a re
 The room knows one request and one response at a time, and no blocks but how they are told apart
 from whole bodies; who is asked and when is decided in :mod:`.responder`.
 
-RFC 7252 sections 5.4.1, 5.10.2 and 8.2, RFC 7641 section 4.1, RFC 7959 sections 2.3 and 2.6, RFC
-7967 section 2, RFC 8768 section 3.
+RFC 7252 sections 5.4.1, 5.10.2, 5.10.7 and 8.2, RFC 7641 section 4.1, RFC 7959 sections 2.3 and
+2.6, RFC 7967 section 2, RFC 8768 section 3.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from .numbers.types import CON
 
 __all__ = [
     "HANDLED_OPTIONS",
+    "PARTICULAR_OPTIONS",
     "PRISTINE",
     "as_it_came",
     "asks_for_observation",
     "came_by_multicast",
-    "check_hop_limit",
+    "check_elective",
     "check_refused",
     "checked",
     "is_suppressed",
@@ -36,6 +37,8 @@ __all__ = [
 
 _BLOCK1, _NO_RESPONSE = int(OptionNumber.BLOCK1), int(OptionNumber.NO_RESPONSE)
 _HOP_LIMIT = int(OptionNumber.HOP_LIMIT)
+_LOCATION = frozenset((int(OptionNumber.LOCATION_PATH), int(OptionNumber.LOCATION_QUERY)))
+_RESERVED_FOR_LOCATION = frozenset((128, 132, 136, 140))
 _OBSERVABLE = (Code.GET, Code.FETCH)
 _PROXYING = (int(OptionNumber.PROXY_URI), int(OptionNumber.PROXY_SCHEME))
 
@@ -53,6 +56,9 @@ HANDLED_OPTIONS = frozenset(
     )
 )
 """The critical options of requests that the library or any resource can be taken to act on."""
+
+PARTICULAR_OPTIONS = _LOCATION | {_HOP_LIMIT}
+"""Elective options that can be more than a recipient may ignore."""
 
 PRISTINE: dict[str, Any] = {
     "mtype": None,
@@ -86,18 +92,24 @@ def check_refused(refused: int, request: Message, site: interfaces.Resource) -> 
         raise error.ProxyingNotSupported("This server is no proxy")
 
 
-def check_hop_limit(request: Message) -> None:
-    """Raise the error for a number of hops that there can not be.
+def check_elective(request: Message) -> None:
+    """Raise the error for elective options that are there in a way that may not be ignored.
 
-    That goes before the length, for which other elective options are ignored.
+    That goes before the rule that what has a wrong length is ignored.
 
-    RFC 8768 section 3.
+    Raises:
+        BadRequest: There can not be that number of hops (RFC 8768 section 3).
+        BadOption: There is more to a location than is known (RFC 7252 section 5.10.7).
     """
-    if _HOP_LIMIT not in request.opt:
+    opt = request.opt
+    if not opt.has_any(PARTICULAR_OPTIONS):
         return
-    value = next(raw for number, raw in request.opt.raw_items() if number == _HOP_LIMIT)
-    if not 0 < int.from_bytes(value, "big") < 256:
-        raise error.BadRequest("HOP_LIMIT is from 1 to 255")
+    if _HOP_LIMIT in opt:
+        value = next(raw for number, raw in opt.raw_items() if number == _HOP_LIMIT)
+        if not 0 < int.from_bytes(value, "big") < 256:
+            raise error.BadRequest("HOP_LIMIT is from 1 to 255")
+    if opt.has_any(_LOCATION) and opt.has_any(_RESERVED_FOR_LOCATION):
+        raise error.BadOption("That LOCATION can not be acted on")
 
 
 def checked(

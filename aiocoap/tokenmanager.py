@@ -50,6 +50,7 @@ from .incomingrequest import IncomingRequest
 from .message import Message
 from .numbers.codes import Code
 from .numbers.optionnumbers import OptionNumber
+from .numbers.types import CON, NON
 from .observerlist import ObserverList
 from .outgoingrequest import OutgoingRequest
 from .pipe import Phase, Pipe, PlumbingRequest
@@ -89,10 +90,12 @@ MAX_ENCODING_ERRORS = 20
 _QUEUE_LOOKS = 8
 # How often in REQUEST_TIMEOUT a request is looked at while it is queued.
 
-_ETAG = int(OptionNumber.ETAG)
+_ETAG, _OSCORE = int(OptionNumber.ETAG), int(OptionNumber.OSCORE)
 
-# The critical options of responses that somebody above acts on.
-_is_handled = frozenset(
+# The critical options of responses that somebody above acts on; who protects a request acts on
+# one more.
+_is_handled = frozenset((OptionNumber.BLOCK1, OptionNumber.BLOCK2)).__contains__
+_is_handled_if_protected = frozenset(
     (OptionNumber.BLOCK1, OptionNumber.BLOCK2, OptionNumber.OSCORE)
 ).__contains__
 
@@ -513,12 +516,14 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         if sent is None:
             self.log.debug("Nobody waits for %r", response)
             return False
-        refused = response.opt.unusable_critical(_is_handled)
-        if refused:
-            self.log.debug("Option %d of %r is critical and unknown", refused, response)
-            return False
         pipe = sent.pipe
         assert pipe is not None  # it has not ended, or it would not be found
+        refused = response.opt.unusable_critical(_is_handled)
+        if refused == _OSCORE and _OSCORE in pipe.request.opt:
+            refused = response.opt.unusable_critical(_is_handled_if_protected)
+        if refused:
+            self._reject(sent, response, refused)
+            return False
         response.request = pipe.request
         is_last = not (sent.observes and is_notification(response))
         if sent.is_group:
@@ -535,6 +540,26 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             sent.settle()
         pipe.add_response(response, is_last)
         return True
+
+    def _reject(self, sent: OutgoingRequest, response: Message, refused: int) -> None:
+        """Take note that a response can not be made use of.
+
+        It is as if it had not come.  Where the server takes it for delivered, there is nothing to
+        wait for, though: a piggybacked response is never sent in another message, and on a
+        connection there is no other way to reject it.
+
+        Args:
+            sent: The request.
+            response: The response.
+            refused: The number of its critical option.
+
+        RFC 7252 sections 4.2 and 5.4.1.
+        """
+        self.log.debug("Option %d of %r is critical and unknown", refused, response)
+        if not (sent.is_answered or response.mtype is CON or response.mtype is NON):
+            option = OptionNumber(refused)
+            problem = f"the response has the critical option {option}, which can not be acted on"
+            sent.fail(error.NotImplemented(problem))
 
     # Who is of interest
 

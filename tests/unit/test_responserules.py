@@ -155,6 +155,18 @@ def test_hop_limits_out_of_range(occurrences: list[bytes], code: Code, has_own_w
         assert asked.response.code == code
 
 
+@pytest.mark.parametrize("reserved", [128, 132, 136, 140])
+def test_locations_that_there_may_be_one_day(reserved: int) -> None:
+    resource = Counted()
+    with House(resource) as house:
+        for location in (8, 20):
+            assert ask_with(house, location, reserved).response.code == BAD_OPTION
+        assert resource.requests == []
+        # Each of them alone is an elective option that a request does not have.
+        assert ask_with(house, reserved).response.code == CONTENT
+        assert ask_with(house, 8, 20, reserved + 1024).response.code == CONTENT
+
+
 def test_a_site_that_fails_to_find_a_resource(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Site):
         def resolve(self, request: Message) -> Any:

@@ -20,7 +20,7 @@ from aiocoap.numbers.codes import (
     SERVICE_UNAVAILABLE,
 )
 from aiocoap.numbers.constants import TransportTuning
-from aiocoap.numbers.types import CON
+from aiocoap.numbers.types import ACK, CON, NON, Type
 from aiocoap.optiontypes import OpaqueOption
 from aiocoap.pipe import Phase, Pipe, PlumbingRequest
 from aiocoap.tokenmanager import TokenManager
@@ -83,14 +83,54 @@ def test_a_response_from_elsewhere_is_none(house: House) -> None:
     assert house.events == []
 
 
-def test_a_response_with_an_unknown_critical_option_is_none(house: House) -> None:
+@pytest.mark.parametrize("mtype", [CON, NON])
+def test_a_response_with_an_unknown_critical_option_is_none(house: House, mtype: Type) -> None:
     house.request()
-    response = Message(code=CONTENT, token=house.below.sent[0].token)
-    response.remote = Remote("server")
-    response.opt.add_option(OpaqueOption(65001, b""))
-    assert not house.manager.process_response(response)
+    assert not house.manager.process_response(critical(house, 65001, mtype))
     assert house.events == []
     assert house.respond(block2=(0, True, 6)), "it is still waited for"
+
+
+@pytest.mark.parametrize("mtype", [ACK, None])
+def test_nobody_waits_for_another_response_than_a_delivered_one(
+    house: House, mtype: Type | None
+) -> None:
+    house.request()
+    assert not house.manager.process_response(critical(house, 11, mtype))
+    problem = house.outcome()
+    assert isinstance(problem, error.NotImplemented)
+    assert "URI_PATH" in str(problem)
+    assert len(house.manager.outgoing_requests) == 0
+
+
+def test_an_unknown_critical_option_does_not_end_an_observation(house: House) -> None:
+    house.request(observe=0)
+    assert house.respond(observe=1)
+    assert not house.manager.process_response(critical(house, 65001, None))
+    assert len(house.events) == 1
+    assert house.respond(observe=2)
+
+
+@pytest.mark.parametrize(
+    ("is_protected", "numbers", "is_taken"),
+    [(False, (9,), False), (True, (9,), True), (True, (9, 65001), False), (True, (11,), False)],
+)
+def test_protection_is_for_who_protected_the_request(
+    house: House, is_protected: bool, numbers: tuple[int, ...], is_taken: bool
+) -> None:
+    house.request(oscore=b"\x09\x01" if is_protected else None)
+    response = critical(house, numbers[0], CON)
+    for number in numbers[1:]:
+        response.opt.add_option(OpaqueOption(number, b""))
+    assert house.manager.process_response(response) == is_taken
+
+
+def critical(house: House, number: int, mtype: Type | None) -> Message:
+    """Return a response to the latest request with a critical option."""
+    response = Message(code=CONTENT, token=house.below.sent[-1].token, mtype=mtype)
+    response.remote = Remote("server")
+    response.opt.add_option(OpaqueOption(number, b""))
+    return response
 
 
 def test_a_reset_fails_the_request(house: House) -> None:
