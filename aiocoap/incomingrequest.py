@@ -272,9 +272,14 @@ class IncomingRequest(Pipe):
     def is_due(self, round_: int) -> bool:
         """Whether the client is to confirm that it is there.
 
+        Over connections, whose messages have no types, that is never needed: they go with who is
+        at their other end (RFC 8323 section 7.3).
+
         Args:
             round_: The number of the present round.
         """
+        if self._origin.mtype is None:
+            return False
         return round_ - self._confirmed >= ROUNDS - 1 and not self._is_doubted
 
     def _finish(self) -> None:

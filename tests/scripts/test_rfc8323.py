@@ -249,6 +249,21 @@ def test_without_bert_blocks_are_plain_client() -> None:
         assert streams.result(request).code is CHANGED
 
 
+# Section 7.3: who is there
+
+
+def test_observers_need_not_confirm_that_they_are_there() -> None:
+    """The connection is there or not; RFC 7641 section 4.5 is about datagrams."""
+    thermometer = Thermometer()
+    with Streams(site(temperature=thermometer)) as streams:
+        peer = streams.accept()
+        peer.send(GET, token=b"o", uri_path=["temperature"], observe=0)
+        peer.expect(CONTENT, token=b"o")
+        peer.quiet(3 * 86400)
+        thermometer.become(b"19.2 Cel")
+        peer.expect(CONTENT, token=b"o", payload=b"19.2 Cel")
+
+
 # Section 3.3 and 5.3: the first messages
 
 

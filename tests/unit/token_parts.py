@@ -150,7 +150,8 @@ class House:
     # As a server
 
     def receive(self, token: bytes = b"t", remote: Remote | None = None, **kwargs: Any) -> Pipe:
-        request = Message(**{"code": GET, "token": token, **kwargs})
+        # As a datagram; messages over connections have no type.
+        request = Message(**{"code": GET, "token": token, "mtype": CON, **kwargs})
         request.remote = remote or Remote("client")
         self.manager.process_request(request)
         return self.context.pipes[-1]
