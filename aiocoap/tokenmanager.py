@@ -558,7 +558,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         self.log.debug("Option %d of %r is critical and unknown", refused, response)
         if not (sent.is_answered or response.mtype is CON or response.mtype is NON):
             option = OptionNumber(refused)
-            problem = f"the response has the critical option {option}, which can not be acted on"
+            problem = f"{option} in the response is critical, and can not be acted on"
             sent.fail(error.NotImplemented(problem))
 
     # Who is of interest
