@@ -52,7 +52,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         transports.wslink transports.ws
         """,
     ),
-    ("4 hands: resources", "util.linkformat resource"),
+    ("4 hands: resources", "util.linkformat _site resource"),
     (
         "5 house",
         """
