@@ -5,6 +5,7 @@
 - Whatever is warned of fails a test (see ``filterwarnings`` in pyproject.toml); that includes
   exceptions nobody could catch and coroutines nobody awaited.
 - Tests over sockets end with nothing left: no task, and no context that can not be collected.
+- Ctrl-C works, even where a shell started the tests in the background.
 - ``AIOCOAP_TEST_BARE=1`` says that optional packages are not installed on purpose: tests that
   can not do without one are skipped, and say which. Without it, a missing package is an error.
 """
@@ -16,6 +17,7 @@ import gc
 import inspect
 import os
 import re
+import signal
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -42,6 +44,10 @@ if os.environ.get("AIOCOAP_TEST_LOOP") == "uvloop":
 elif os.environ.get("AIOCOAP_TEST_LOOP", "asyncio") != "asyncio":
     raise pytest.UsageError("AIOCOAP_TEST_LOOP is 'asyncio' or 'uvloop'")
 
+# Shells have what they start in the background ignore it, and so would what tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 BARE = os.environ.get("AIOCOAP_TEST_BARE") == "1"
 OPTIONAL = frozenset(
     {
@@ -52,6 +58,12 @@ OPTIONAL = frozenset(
 
 # Where tests leave the process through sockets, and have to clean up behind them.
 TIDY = frozenset({"conformance", "integration", "interop"})
+
+
+def pytest_collection_finish() -> None:
+    """Spare collections of garbage what is there before the first test, and stays."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

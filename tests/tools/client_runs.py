@@ -79,6 +79,7 @@ class Running:
             [*CLIENT, *args],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            bufsize=0,  # what a test has not read is left to communicate
             env=environment(**changes),
         )
         assert self.process.stdout is not None

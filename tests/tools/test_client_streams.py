@@ -137,7 +137,10 @@ def test_ctrl_c_while_a_payload_is_typed(base: str, tmp_path: Path) -> None:
                 # Until it reads, the signal would come too early to show anything.
                 wait_for_call(process.pid)
                 process.send_signal(signal.SIGINT)
-                out, err = process.communicate(timeout=PATIENCE)
+                try:
+                    out, err = process.communicate(timeout=PATIENCE)
+                finally:
+                    process.kill()
                 assert (process.returncode, out, err) == (130, b"", b"")
     finally:
         os.close(holder)

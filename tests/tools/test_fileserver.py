@@ -38,6 +38,7 @@ class Serving:
         self.process = subprocess.Popen(
             [*SERVER, str(root), "--bind", "[::1]:0", "-v", *args],
             stderr=subprocess.PIPE,
+            bufsize=0,  # what follows the first line is left to communicate
             env=environment(),
         )
         assert self.process.stderr is not None
@@ -56,7 +57,10 @@ class Serving:
         if self.process.poll() is None:
             self.process.send_signal(number)
         _, err = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, err.decode()
+        lines = err.decode().splitlines(keepends=True)
+        # There is one for each transport.
+        told = [line for line in lines if not line.startswith("aiocoap-fileserver: serving ")]
+        return self.process.returncode, "".join(told)
 
     def peak(self) -> int:
         """Return how much memory it has had at most, in KiB."""
