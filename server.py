@@ -55,9 +55,9 @@ class SeparateLargeResource(resource.Resource):
     async def render_get(self, request):
         await asyncio.sleep(3)
         text = (
-            "Three rings for the elven kings under the sky, seven rings for dwarven lords in "
-            "their halls of stone, nine rings for mortal men doomed to die, one ring for the "
-            "dark lord on his dark throne."
+            "Three rings of the telephone go by before anybody gets up, seven more until the "
+            "stairs are climbed, and another nine to find it: whoever waits knows at least that "
+            "there is somebody at home."
         )
         return aiocoap.Message(content_format=0, payload=text.encode("ascii"))
 

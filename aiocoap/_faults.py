@@ -46,12 +46,15 @@ __all__ = [
 class Error(Exception):
     """Base of everything that a failed request raises."""
 
+    _default_text = ""
+    # What it says where whoever raises it says nothing; if that is empty, its name.
+
+    def __str__(self) -> str:
+        return super().__str__() or self._default_text or type(self).__name__
+
 
 class HelpfulError(Error):
     """An error that can tell a person what to try next."""
-
-    def __str__(self) -> str:
-        return super().__str__() or type(self).__name__
 
     def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
         """Suggest the next step.
@@ -107,7 +110,7 @@ class TimeoutError(NetworkError):
 
     def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
         """Suggest to look at reachability and packet filters."""
-        return "Nothing came back: check the address, firewalls on the way, and the server."
+        return "Check the address, firewalls on the way, and that the server is running."
 
 
 class RequestTimedOut(TimeoutError):
@@ -166,12 +169,16 @@ class NotObservable(Error):
     RFC 7641 section 4.1.
     """
 
+    _default_text = "the resource can not be observed"
+
 
 class ObservationCancelled(Error):
     """The server ended an observation that it had accepted.
 
     RFC 7641 section 4.2.
     """
+
+    _default_text = "the server ended the observation"
 
 
 class UnparsableMessage(Error):
@@ -183,6 +190,8 @@ class UnparsableMessage(Error):
 
 class LibraryShutdown(Error):
     """The context was shut down while the request was waiting."""
+
+    _default_text = "the context was shut down"
 
 
 class AnonymousHost(Error):
@@ -198,8 +207,7 @@ class ConToMulticast(Error, ValueError):
     RFC 7252 section 8.1 forbids it.
     """
 
-    def __str__(self) -> str:
-        return super().__str__() or "confirmable messages can not be sent to multicast addresses"
+    _default_text = "confirmable messages can not be sent to multicast addresses"
 
 
 class MissingRemoteError(HelpfulError, ValueError):
@@ -219,8 +227,7 @@ class IncompleteUrlError(HelpfulError, ValueError):
     RFC 7252 section 6.4 step 1.
     """
 
-    def __str__(self) -> str:
-        return super().__str__() or "the URI has no scheme or host"
+    _default_text = "the URI has no scheme or host"
 
     def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
         """Show what a complete URI looks like."""
@@ -244,8 +251,7 @@ class MalformedUrlError(HelpfulError, ValueError):
 class NoRequestInterface(HelpfulError):
     """No transport of the context can take the request to where it should go."""
 
-    def __str__(self) -> str:
-        return super().__str__() or "no transport of this context serves the request's address"
+    _default_text = "no transport of this context serves the request's address"
 
     def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
         """Suggest to check the scheme and what is installed."""

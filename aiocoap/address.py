@@ -34,6 +34,9 @@ class EndpointAddress:
     """Largest payload in bytes that one message to this peer carries; a multiple of 1024.
     It matters where ``maximum_block_size_exp`` is 7."""
 
+    may_send_bert: bool = False
+    """Whether the peer was told that BERT blocks are taken from it (RFC 8323 section 5.3.2)."""
+
     is_global: bool = False
     """Whether datagrams said to come from here can have been sent from anywhere: it is False for
     loopback, link-local and private addresses, and where a connection proves who is there."""

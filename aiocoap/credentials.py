@@ -68,6 +68,7 @@ __all__ = [
     "OscoreEntry",
     "TLSCert",
     "construct_oscore",
+    "load_own_certificate",
 ]
 
 MAX_NESTING = 8
@@ -241,22 +242,51 @@ class TLSCert:
                 f"certificates in {self.certfile!r}: {problem.strerror}"
             ) from None
         if self.client_certificate is not None:
-            names = repr(self.client_certificate)
-            if self.client_key is not None:
-                names += f" and {self.client_key!r}"
-            try:
-                # Nobody is there to be asked for a password.
-                context.load_cert_chain(self.client_certificate, self.client_key, password="")
-            except OSError as problem:
-                why = getattr(problem, "reason", None) or problem.strerror or "can not be used"
-                raise CredentialsMissingError(
-                    f"certificate and key in {names}: {why.replace('_', ' ').lower()}"
-                ) from None
+            load_own_certificate(context, self.client_certificate, self.client_key)
         return context
 
     def __repr__(self) -> str:
         names = [self.certfile, self.client_certificate]
         return f"<{type(self).__name__} {' '.join(repr(name) for name in names if name)}>"
+
+
+def load_own_certificate(context: SSLContext, certificate: str, key: str | None) -> None:
+    """Have a TLS context show a certificate (unstable).
+
+    Args:
+        context: The context.
+        certificate: A file with the certificate, followed by those between it and its authority, in
+            PEM form.
+        key: A file with the private key, not encrypted; None if it is in the same file.
+
+    Raises:
+        CredentialsMissingError: A file can not be used; the text names it.
+    """
+    import ssl
+
+    what = f"certificate and key in {certificate!r}"
+    if key is not None:
+        what += f" and {key!r}"
+
+    def refuse() -> str:
+        # Nobody is there to be asked for a password.
+        raise CredentialsMissingError(f"{what}: the key is encrypted; it has to be there as it is")
+
+    try:
+        for name in (certificate, key or certificate):
+            # The error of what comes then does not say which of them is missing.
+            with open(name, "rb"):
+                pass
+        context.load_cert_chain(certificate, key, password=refuse)
+    except ssl.SSLError as problem:
+        why = (
+            "do not fit together"
+            if "MISMATCH" in str(problem)
+            else "are not both there in PEM form"
+        )
+        raise CredentialsMissingError(f"{what}: they {why} ({problem})") from None
+    except OSError as problem:
+        raise CredentialsMissingError(f"{problem.filename!r}: {problem.strerror}") from None
 
 
 class OscoreEntry:

@@ -26,7 +26,8 @@ from .numbers.codes import Code
 from .numbers.constants import TransportTuning
 from .numbers.types import Type
 from .sansio.addressproof import AddressProof
-from .sansio.reliability import Outgoing, Reliability, State, Verdict, empty
+from .sansio.reliability import Reliability, Verdict, empty
+from .sansio.transmission import Outgoing, State
 from .util.logration import LogRation
 
 if TYPE_CHECKING:

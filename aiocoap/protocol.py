@@ -34,10 +34,11 @@ from .requester import (
     ClientObservation,
     Request,
 )
-from .responder import Responder, ServerObservation
+from .responder import Responder
 from .sansio.addressproof import AddressProof
 from .sansio.echoes import Echoes
 from .sansio.matching import RequestTags
+from .serverobservation import ServerObservation
 from .tokenmanager import TokenManager
 from .transports.catalog import Transport, bind_for, check_options, lookup, open_transport
 

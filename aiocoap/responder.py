@@ -1,7 +1,6 @@
 """The server half: from an incoming request to its response, or to a series of them.
 
-Here live :class:`Responder`, which drives a resource for each request of a context, and
-:class:`ServerObservation`.
+Here lives :class:`Responder`, which drives a resource for each request of a context.
 
 The room knows no tokens, no types and no transports; what is in a block and which block comes
 next is decided in :mod:`aiocoap.sansio.blockwise`.
@@ -21,55 +20,45 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from contextvars import Context as Variables
 from contextvars import copy_context
 from functools import partial
-from types import coroutine
 from typing import TYPE_CHECKING, Any
 
 from . import error, interfaces
-from .message import Direction, Message, NoResponse
+from .message import Message
 from .numbers.codes import Code
 from .numbers.optionnumbers import OptionNumber
-from .numbers.types import CON
 from .pipe import Phase, Pipe
+from .responserules import (
+    HANDLED_OPTIONS,
+    PARTICULAR_OPTIONS,
+    PRISTINE,
+    asks_for_observation,
+    came_by_multicast,
+    check_elective,
+    check_refused,
+    checked,
+    is_suppressed,
+    size_limit,
+    with_block1,
+)
 from .sansio.blockwise import Bodies, Uploads, block_size, refuse, transfer_key
 from .sansio.observation import Counter
+from .serverobservation import ServerObservation
+from .util.asyncio.driving import go_on, is_cancelled
 from .util.logration import LogRation
 
 if TYPE_CHECKING:
     from .protocol import Context
 
-__all__ = ["Responder", "ServerObservation"]
+__all__ = ["Responder"]
 
-_ETAG, _BLOCK1, _BLOCK2 = (
-    int(number) for number in (OptionNumber.ETAG, OptionNumber.BLOCK1, OptionNumber.BLOCK2)
-)
+_BLOCK1, _BLOCK2 = int(OptionNumber.BLOCK1), int(OptionNumber.BLOCK2)
 _OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
-_HOP_LIMIT = int(OptionNumber.HOP_LIMIT)
-_LOCATION = frozenset((int(OptionNumber.LOCATION_PATH), int(OptionNumber.LOCATION_QUERY)))
-_RESERVED_FOR_LOCATION = frozenset((128, 132, 136, 140))
-# Elective options that can be more than a recipient may ignore.
-_PARTICULAR = _LOCATION | {_HOP_LIMIT}
-_UNUSUAL = _PARTICULAR | {_BLOCK1, _BLOCK2, _OBSERVE}
+_UNUSUAL = PARTICULAR_OPTIONS | {_BLOCK1, _BLOCK2, _OBSERVE}
 _OBSERVABLE = (Code.GET, Code.FETCH)
-_PROXYING = (int(OptionNumber.PROXY_URI), int(OptionNumber.PROXY_SCHEME))
-
-HANDLED_OPTIONS = frozenset(
-    (
-        OptionNumber.IF_MATCH,
-        OptionNumber.URI_HOST,
-        OptionNumber.IF_NONE_MATCH,
-        OptionNumber.URI_PORT,
-        OptionNumber.URI_PATH,
-        OptionNumber.URI_QUERY,
-        OptionNumber.ACCEPT,
-        OptionNumber.BLOCK2,
-        OptionNumber.BLOCK1,
-    )
-)
-"""The critical options of requests that the library or any resource can be taken to act on."""
 
 _is_handled = HANDLED_OPTIONS.__contains__
 
@@ -191,7 +180,7 @@ class Responder:
             self._runner = None
             if waiting or outdated:
                 self._run(variables)
-        rest = _go_on(work, waits_for)
+        rest = go_on(work, waits_for)
         # What was waited for first may hold a lot, and the handler go on for long.
         del waits_for
         await rest
@@ -260,7 +249,7 @@ class Responder:
         except Exception as problem:
             response = self.failed(pipe, request, problem)
         except asyncio.CancelledError as problem:
-            if _is_cancelled():
+            if is_cancelled():
                 self._tasks.pop(pipe, None)
                 raise
             response = self.failed(pipe, request, problem)
@@ -284,34 +273,34 @@ class Responder:
         opt = request.opt
         refused = opt.unusable_critical(_is_handled)
         if refused:
-            _check_refused(refused, request, site)
+            check_refused(refused, request, site)
         resource, seen = site.resolve(request)
-        if resource.multicast is False and _came_by_multicast(request):
+        if resource.multicast is False and came_by_multicast(request):
             return Message(code=Code.EMPTY)
         if resource.render_to_pipe is not None:
-            if not resource.multicast and _came_by_multicast(request):
+            if not resource.multicast and came_by_multicast(request):
                 return Message(code=Code.EMPTY)
             await self._hand_over(pipe, seen, resource.render_to_pipe)
             return None
         key: Hashable = None
         if opt.has_any(_UNUSUAL):
-            _check_elective(request)
+            check_elective(request)
             if (_BLOCK1 in opt or _BLOCK2 in opt) and await resource.needs_blockwise_assembly(seen):
                 key = transfer_key(request)
                 whole = self._gather(key, request)
                 if whole.code.is_response():
-                    if whole.code >= 128 and _is_suppressed(request, whole, resource):
+                    if whole.code >= 128 and is_suppressed(request, whole, resource):
                         return Message(code=Code.EMPTY)
                     return whole
                 if whole is not request:
                     request = whole
                     resource, seen = site.resolve(whole)
-            if _OBSERVE in opt and _asks_for_observation(request):
+            if _OBSERVE in opt and asks_for_observation(request):
                 observation = await self._observe(pipe, resource, seen, key)
                 if observation is not None:
                     await observation.run()
                     return None
-        response = _checked(request, resource, await resource.render(seen), key)
+        response = checked(request, resource, await resource.render(seen), key)
         if key is None and self.goes_whole(request, response):
             return response
         return await self.cut(request, resource, seen, response, key)
@@ -322,7 +311,7 @@ class Responder:
         """Have a resource answer in its own way, for as long as somebody waits for that."""
         if pipe.phase is Phase.ENDED:
             return
-        _check_elective(seen)
+        check_elective(seen)
         pipe.request = seen
         self._tasks[pipe] = asyncio.current_task()  # type: ignore[assignment]
         pipe.on_interest_end(partial(self.stop, pipe))
@@ -340,12 +329,12 @@ class Responder:
         """
         request, site = pipe.request, self._context.serversite
         opt = request.opt
-        if _BLOCK2 not in opt or _BLOCK1 in opt or site is None or _came_by_multicast(request):
+        if _BLOCK2 not in opt or _BLOCK1 in opt or site is None or came_by_multicast(request):
             return False
         refused = opt.unusable_critical(_is_handled)
         if refused:
             try:
-                _check_refused(refused, request, site)
+                check_refused(refused, request, site)
             except error.RenderableError:
                 # It is raised again where it is answered.
                 return False
@@ -353,7 +342,7 @@ class Responder:
         block = self._bodies.later(request, exponent, payload_size, self._loop.time())
         if block is None:
             return False
-        if block.code >= 128 and _is_suppressed(request, block, site):
+        if block.code >= 128 and is_suppressed(request, block, site):
             block = Message(code=Code.EMPTY)
         elif request.response_limit is not None:
             block = self._within_limit(request, block)
@@ -407,7 +396,7 @@ class Responder:
         now = self._loop.time()
         first = self._bodies.first(key, request, response, exponent, payload_size, now)
         self._wake_for_expiry()
-        return _with_block1(request, first)
+        return with_block1(request, first)
 
     def _wake_for_expiry(self) -> None:
         """Arm the one timer that forgets abandoned transfers."""
@@ -448,12 +437,12 @@ class Responder:
         if response is None:
             self._log_failure(pipe, problem)
             response = Message(code=Code.INTERNAL_SERVER_ERROR)
-        if _is_suppressed(request, response, self._context.serversite):
+        if is_suppressed(request, response, self._context.serversite):
             return Message(code=Code.EMPTY)
         if response.request is not None or response.mid is not None or _NO_RESPONSE in response.opt:
             # The error keeps it, or it came from elsewhere.
-            response = response.copy(**_PRISTINE, no_response=None)
-        return _with_block1(request, response)
+            response = response.copy(**PRISTINE, no_response=None)
+        return with_block1(request, response)
 
     def _within_limit(self, request: Message, response: Message) -> Message:
         """Return what may be sent to somebody who could have been made up by another.
@@ -464,7 +453,7 @@ class Responder:
 
         RFC 9175 section 2.4 item 3.
         """
-        limit = _limit(request)
+        limit = size_limit(request)
         # All but type and Message ID is there, and those have the same size in any message.
         size = 4 + len(request.token) + len(response.opt.encode()) + len(response.payload)
         if size + bool(response.payload) <= limit or response.code == Code.EMPTY:
@@ -558,402 +547,3 @@ class Responder:
         self._uploads.clear()
         self._bodies.clear()
         return tasks
-
-
-@coroutine
-def _go_on(work: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
-    """Go on with a coroutine that was started by hand.
-
-    Args:
-        work: The coroutine.
-        waits_for: What its first step asked the task to wait for.
-    """
-    while True:
-        problem = None
-        try:
-            yield waits_for
-        except BaseException as caught:
-            problem = caught
-        try:
-            waits_for = work.send(None) if problem is None else work.throw(problem)
-        except StopIteration:
-            return
-        finally:
-            # It knows this frame: they would keep each other.
-            del problem
-
-
-def _is_cancelled() -> bool:
-    """Whether the present task was cancelled, and not just something that it waits for."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
-
-
-# What a message looks like that was never sent nor received.
-_PRISTINE: dict[str, Any] = {
-    "mtype": None,
-    "mid": None,
-    "token": b"",
-    "remote": None,
-    "request": None,
-    "direction": Direction.OUTGOING,
-    "observe": None,
-}
-
-
-def _check_refused(refused: int, request: Message, site: interfaces.Resource) -> None:
-    """Raise the error for a critical option, unless the resource acts on it.
-
-    RFC 7252 sections 5.4.1 and 5.10.2.
-    """
-    try:
-        handled = site.resolve(request)[0].handled_options
-    except error.RenderableError:
-        handled = frozenset()
-    if handled is None:
-        return
-    refused = request.opt.unusable_critical(
-        lambda number: number in HANDLED_OPTIONS or number in _PROXYING or number in handled
-    )
-    if refused:
-        raise error.BadOption(f"{OptionNumber(refused)} can not be acted on")
-    if any(number in request.opt and number not in handled for number in _PROXYING):
-        raise error.ProxyingNotSupported("This server is no proxy")
-
-
-def _check_elective(request: Message) -> None:
-    """Raise the error for elective options that are there in a way that may not be ignored.
-
-    That goes before the rule that what has a wrong length is ignored.
-
-    Raises:
-        BadRequest: There can not be that number of hops (RFC 8768 section 3).
-        BadOption: There is more to a location than is known (RFC 7252 section 5.10.7).
-    """
-    opt = request.opt
-    if not opt.has_any(_PARTICULAR):
-        return
-    if _HOP_LIMIT in opt:
-        value = next(raw for number, raw in opt.raw_items() if number == _HOP_LIMIT)
-        if not 0 < int.from_bytes(value, "big") < 256:
-            raise error.BadRequest("HOP_LIMIT is from 1 to 255")
-    if opt.has_any(_LOCATION) and opt.has_any(_RESERVED_FOR_LOCATION):
-        raise error.BadOption("That LOCATION can not be acted on")
-
-
-def _checked(
-    request: Message, resource: interfaces.Resource, rendered: Any, key: Hashable
-) -> Message:
-    """Return what a resource returned as a message that was never sent, or an empty one.
-
-    Raises:
-        TypeError: It is no response.
-
-    RFC 7967 section 2.
-    """
-    if not isinstance(rendered, Message):
-        if rendered is NoResponse:
-            return Message(code=Code.EMPTY)
-        raise TypeError(f"{resource!r} returned a {type(rendered).__name__}, not a Message")
-    response, code = rendered, rendered.code
-    if code is None or not 64 <= code < 192:
-        raise TypeError(f"{resource!r} returned a message that is no response: {response!r}")
-    if response.request is not None or response.mid is not None:
-        # It was sent or received before: the resource keeps it, or passes it on.
-        response = response.copy(**_PRISTINE)
-        if key is not None or _BLOCK1 not in request.opt:
-            # That was about the blocks of another request.
-            response.opt.block1 = None
-    if code >= 128 or _NO_RESPONSE in response.opt or _NO_RESPONSE in request.opt:
-        if _is_suppressed(request, response, resource):
-            return Message(code=Code.EMPTY)
-        if _NO_RESPONSE in response.opt:
-            response = response.copy(no_response=None)
-    return response
-
-
-def _limit(request: Message) -> int:
-    """Return how many bytes a response may have; an acknowledgement may have gone before it."""
-    assert request.response_limit is not None  # callers have looked
-    return request.response_limit - (4 if request.mtype is CON else 0)
-
-
-def _asks_for_observation(request: Message) -> bool:
-    """Whether a request with Observe asks for an observation that makes sense.
-
-    What is observed is the whole, so that a later block can only be asked for once (RFC 7959
-    section 2.6).
-    """
-    opt = request.opt
-    if opt.observe != 0 or request.code not in _OBSERVABLE:
-        return False
-    block2 = opt.block2
-    return block2 is None or not block2.block_number
-
-
-def _came_by_multicast(request: Message) -> bool:
-    """Whether a request was sent to a group that we are in."""
-    remote = request.remote
-    return remote is not None and remote.is_multicast_locally
-
-
-def _is_suppressed(request: Message, response: Message, site: interfaces.Resource | None) -> bool:
-    """Whether a response is not to be sent.
-
-    What the resource says goes before what the client asks for; errors are not sent to multicast
-    unless either of them wants it (RFC 7252 section 8.2, RFC 7967 section 2.1).
-
-    Args:
-        request: The request.
-        response: The response.
-        site: The resource, or where it is found.
-    """
-    bits = response.opt.no_response
-    if bits is None:
-        bits = request.opt.no_response
-    if bits is not None:
-        return bool(bits & 1 << response.code.class_ - 1)
-    if response.code.is_successful() or not _came_by_multicast(request):
-        return False
-    try:
-        return site is None or not site.resolve(request)[0].multicast
-    except error.RenderableError:
-        return True
-
-
-def _as_it_came(seen: Message) -> Message:
-    """Return a request that sites took segments of the path off, with its whole path."""
-    path = seen.full_path
-    return seen if len(path) == len(seen.opt.uri_path) else seen.copy(uri_path=path)
-
-
-def _with_block1(request: Message, response: Message) -> Message:
-    """Return the response to the last block of a body, saying so.
-
-    RFC 7959 section 2.3.
-    """
-    block1 = request.opt.block1
-    if block1 is None or response.opt.block1 is not None:
-        return response
-    return response.copy(block1=(block1.block_number, False, block1.size_exponent))
-
-
-class ServerObservation(interfaces.ServerObservation):
-    """One observer of one resource.
-
-    Notifications are rendered one after another; states that come and go while one is rendered
-    are skipped (RFC 7641 section 1.3).  It ends when the resource is represented in another
-    format than at first (section 4.2).
-
-    Args:
-        responder: Who renders and sends.
-        pipe: Where notifications go.
-        resource: The resource.
-        request: The whole request that asked for the observation, as the resource sees it.
-        key: The transfer's key, where the request has anything to do with blocks.
-
-    Attributes:
-        request: As given; the only one that is kept, as there may be many observers.
-        pipe: As given.
-    """
-
-    __slots__ = (
-        "_cancellation_callback",
-        "_content_format",
-        "_given",
-        "_is_first",
-        "_is_last",
-        "_is_outdated",
-        "_is_running",
-        "_key",
-        "_resource",
-        "_responder",
-        "is_accepted",
-        "pipe",
-        "request",
-    )
-
-    def __init__(
-        self,
-        responder: Responder,
-        pipe: Pipe,
-        resource: interfaces.Resource,
-        request: Message,
-        key: Hashable = None,
-    ) -> None:
-        self._responder = responder
-        self.pipe = pipe
-        self._resource = resource
-        self.request = request
-        self._key = key
-        self._cancellation_callback: Callable[[], object] | None = None
-        # That of the first representation; Ellipsis as long as there is none.
-        self._content_format: Any = ...
-        # What the next notification is to be, where the resource said so.
-        self._given: Message | None = None
-        # Whether nothing was sent yet, and whether nothing may be sent after what is next.
-        self._is_first = True
-        self._is_last = False
-        # From taking it up to the end of the first response it is outdated and running.
-        self._is_outdated = True
-        self._is_running = True
-        self.is_accepted = False
-
-    def accept(self, cancellation_callback: Callable[[], object]) -> None:
-        """Take up the observation.
-
-        Args:
-            cancellation_callback: Called once when the observation has ended.  What it raises
-                goes to the log.
-
-        Raises:
-            RuntimeError: It was taken up before.
-        """
-        if self.is_accepted:
-            raise RuntimeError("the observation was accepted before")
-        self.is_accepted = True
-        self._cancellation_callback = cancellation_callback
-        self.pipe.on_interest_end(self._ended)
-
-    def _ended(self) -> None:
-        self._responder.stop(self.pipe)
-        callback, self._cancellation_callback = self._cancellation_callback, None
-        assert callback is not None  # it was there before the pipe could end
-        try:
-            callback()
-        except Exception:
-            self.pipe.log.exception("Callback %r of an observation failed", callback)
-
-    def deregister(self, reason: str | None = None) -> None:
-        """End the observation: the observer gets the present state as an ordinary response.
-
-        Args:
-            reason: Goes to the log.
-
-        RFC 7641 section 4.2 (a notification without Observe is the last).
-        """
-        self.pipe.log.debug("Observation of %r ends: %s", self.pipe.request, reason)
-        self.trigger(is_last=True)
-
-    def trigger(self, response: Message | None = None, *, is_last: bool = False) -> None:
-        """Notify the observer.
-
-        Args:
-            response: What to send, taken for a 2.05 if it has no code; None renders the
-                resource anew.
-            is_last: Whether the observation ends with it; it does with any unsuccessful one.
-
-        RFC 7641 section 4.2.
-        """
-        if self._cancellation_callback is None or self._is_last:
-            # It never began, or is over, or what ends it is on its way.
-            return
-        if response is not None:
-            if not response.code:
-                response = response.copy(code=Code.CONTENT)
-            is_last = is_last or not response.code.is_successful()
-        self._given = response
-        self._is_last = is_last
-        self._is_outdated = True
-        if not self._is_running:
-            self._is_running = True
-            self._responder.work_on(self)
-
-    def renew(self, request: Message) -> bool:
-        """Go on with an equal request of the same observer.
-
-        Args:
-            request: It may know other ETags.
-
-        Returns:
-            Whether the observation goes on with it; it is to be triggered then.
-
-        RFC 7641 section 4.1.
-        """
-        if self._cancellation_callback is None or self._is_last:
-            return False
-        found = self._responder.find(request)
-        if found is None or found[0] is not self._resource:
-            return False
-        seen, former = found[1], self.request
-        if seen.full_path != former.full_path or (
-            seen.get_cache_key((_ETAG,)) != former.get_cache_key((_ETAG,))
-        ):
-            return False
-        self.request = seen
-        if self._key is not None:
-            self._key = transfer_key(request)
-        self._content_format = ...
-        return True
-
-    async def run(self) -> None:
-        """Send notifications until the last one sent is up to date."""
-        responder, pipe = self._responder, self.pipe
-        while self._is_outdated:
-            self._is_outdated = False
-            given, self._given = self._given, None
-            try:
-                request, resource, key = self.request, self._resource, self._key
-                rendered = await resource.render(request) if given is None else given
-                response = _checked(request, resource, rendered, key)
-                if key is not None or not responder.goes_whole(request, response):
-                    whole = _as_it_came(request)
-                    response = await responder.cut(whole, resource, request, response, key)
-                self._check_format(response, rendered)
-            except Exception as problem:
-                response = self._failed(problem)
-            except asyncio.CancelledError as problem:
-                if _is_cancelled():
-                    raise
-                response = self._failed(problem)
-            code = response.code
-            # Who does not get the first response does not know that there are to be others.
-            if self._is_last or code >= 128 or (self._is_first and not code):
-                responder.done(pipe)
-                pipe.add_response(response, True)
-                return
-            if code:
-                if response is given:
-                    # It is the resource's, and may be given to others.
-                    response = response.copy()
-                response.opt.observe = responder.next_number()
-            pipe.add_response(response)
-            if self._is_first:
-                self._end_first()
-            if self._is_outdated:
-                # What changes whenever it is looked at must not keep the loop for itself.
-                await asyncio.sleep(0)
-        self._is_running = False
-        responder.done(pipe)
-
-    def _end_first(self) -> None:
-        """Take note that the first response was sent."""
-        self._is_first = False
-        if _BLOCK1 in self.request.opt:
-            # Only the first response is about the body of the request, too.
-            self.request = self.request.copy(block1=None)
-        self.pipe.maintain(self)
-
-    def _check_format(self, response: Message, rendered: Any) -> None:
-        """Look whether a notification can be the continuation of those before.
-
-        Raises:
-            NotAcceptable: It has another format.
-
-        RFC 7641 section 4.2.
-        """
-        code = response.code
-        if not code:
-            # It is the end even if it is not sent.
-            self._is_last = self._is_last or (rendered is not NoResponse and rendered.code >= 128)
-        elif code < 128 and code != Code.VALID:
-            content_format = response.opt.content_format
-            if self._content_format is ...:
-                self._content_format = content_format
-            elif content_format != self._content_format:
-                raise error.NotAcceptable
-
-    def _failed(self, problem: BaseException) -> Message:
-        """Return the last notification."""
-        self._is_last = True
-        return self._responder.failed(self.pipe, self.request, problem)

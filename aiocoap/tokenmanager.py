@@ -27,36 +27,32 @@ The members of a group have GROUP_TIMEOUT from when the request has left, and a 
 somebody still listens to ends then in :class:`~aiocoap.error.RequestTimedOut` in any case.  An
 observation goes on with the member that answered first.
 
-Observers
----------
-
-Whoever observes has to be there: to each observer goes a confirmable notification at least once
-in OBSERVATION_CONFIRM_INTERVAL, of the unchanged state if need be.  What the network says of an
-observer that was sent a non-confirmable notification is a reason to ask it by a confirmable one;
-what it says of one that was sent a confirmable notification is the end of the observation.
-
 Bounds
 ------
 
 Strangers can make the tables of incoming requests grow.  There are at most ``MAX_INCOMING``
-requests in work; what is beyond is answered by 5.03.  At most ``MAX_OBSERVERS`` of them may stay
-open after the first response; the others are answered once, without Observe, which tells the
-client that it is not observing (RFC 7641 section 4.1).  Of a group, ``MAX_RESPONDERS`` members
-may answer a request, each of them once; further responses are rejected.
+requests in work; what is beyond is answered by 5.03.  At most ``observerlist.MAX_OBSERVERS`` of
+them may stay open after the first response; the others are answered once, without Observe, which
+tells the client that it is not observing (RFC 7641 section 4.1).  Of a group,
+``outgoingrequest.MAX_RESPONDERS`` members may answer a request, each of them once; further
+responses are rejected.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import error, interfaces
 from .address import EndpointAddress, UndecidedRemote
+from .incomingrequest import IncomingRequest
 from .message import Message
 from .numbers.codes import Code
 from .numbers.optionnumbers import OptionNumber
 from .numbers.types import CON, NON
+from .observerlist import ObserverList
+from .outgoingrequest import OutgoingRequest
 from .pipe import Phase, Pipe, PlumbingRequest
 from .sansio.deadlines import Deadlines
 from .sansio.matching import Matching
@@ -70,7 +66,6 @@ if TYPE_CHECKING:
 
     from .credentials import CredentialsMap
     from .numbers.constants import TransportTuning
-    from .pipe import Maintainer
 
     class _Context(Protocol):
         """What is used of a context, which stands two floors above."""
@@ -89,29 +84,13 @@ __all__ = ["PlumbingRequest", "TokenManager"]
 MAX_INCOMING = 32_768
 """Number of incoming requests that may be in work at the same time."""
 
-MAX_OBSERVERS = 16_384
-"""Number of incoming requests that may stay open after their first response."""
-
-MAX_RESPONDERS = 1024
-"""Number of members of a group that may answer one request."""
-
 MAX_ENCODING_ERRORS = 20
 """Number of responses that can not be encoded that go to the log in a minute at most."""
 
 _QUEUE_LOOKS = 8
 # How often in REQUEST_TIMEOUT a request is looked at while it is queued.
 
-# What pipes have as callbacks, as long as there are none.
-_NOBODY: Any = ()
-
-_PREPARING, _OPEN, _ENDED = Phase.PREPARING, Phase.OPEN, Phase.ENDED
-_EMPTY = Code.EMPTY
-_OBSERVE, _NO_RESPONSE = int(OptionNumber.OBSERVE), int(OptionNumber.NO_RESPONSE)
-_BLOCK1, _ETAG = int(OptionNumber.BLOCK1), int(OptionNumber.ETAG)
-_OSCORE = int(OptionNumber.OSCORE)
-
-_ROUNDS = 24
-# How often in OBSERVATION_CONFIRM_INTERVAL it is looked whose confirmation is due.
+_ETAG, _OSCORE = int(OptionNumber.ETAG), int(OptionNumber.OSCORE)
 
 # The critical options of responses that somebody above acts on; who protects a request acts on
 # one more.
@@ -119,319 +98,6 @@ _is_handled = frozenset((OptionNumber.BLOCK1, OptionNumber.BLOCK2)).__contains__
 _is_handled_if_protected = frozenset(
     (OptionNumber.BLOCK1, OptionNumber.BLOCK2, OptionNumber.OSCORE)
 ).__contains__
-
-
-class _Sent:
-    """A request of ours that waits for responses."""
-
-    __slots__ = (
-        "_manager",
-        "deadline",
-        "is_answered",
-        "is_group",
-        "observes",
-        "pipe",
-        "responders",
-        "source",
-        "stop",
-        "timeout",
-        "token",
-        "was_queued",
-    )
-
-    # Set where it is a group: who has answered, and who of them is observed.
-    responders: set[EndpointAddress | None]
-    source: EndpointAddress | None
-
-    def __init__(self, manager: TokenManager, pipe: Pipe, token: bytes, is_group: bool) -> None:
-        self._manager = manager
-        # Until it ends: this object may be kept for longer, among the deadlines.
-        self.pipe: Pipe | None = pipe
-        self.token = token
-        self.is_group = is_group
-        if is_group:
-            self.responders, self.source = set(), None
-        opt = pipe.request.opt
-        # Or ends to observe, by a request of the same token.
-        self.observes = _OBSERVE in opt and (opt.observe == 0 or pipe.keeps_token)
-        self.is_answered = False
-        # What the floor below gave to stop the transmission.
-        self.stop: Callable[[], None] | None = None
-        self.timeout = 0.0
-        self.deadline: float | None = None
-        self.was_queued = False
-
-    def is_queued(self) -> bool:
-        """Whether the message floor keeps the request back.
-
-        It gives a message its ID when it leaves, and where there are no Message IDs there is
-        no queue, and nothing to stop either.
-        """
-        return self.stop is not None and self.pipe is not None and self.pipe.request.mid is None
-
-    def reject(self) -> None:
-        """The peer answered the message with a Reset."""
-        self.fail(error.MessageError("the peer rejected the request"))
-
-    def fail(self, problem: error.Error) -> None:
-        """No response will come."""
-        if self.pipe is not None:
-            self.pipe.add_exception(problem)
-
-    def admits(self, responder: EndpointAddress | None) -> bool:
-        """Whether a member of a group may answer: once, or as the one that is observed."""
-        if self.observes and (self.source is None or self.source == responder):
-            self.source = responder
-        elif responder in self.responders or len(self.responders) >= MAX_RESPONDERS:
-            return False
-        self.responders.add(responder)
-        return True
-
-    def close(self) -> None:
-        """Wait no longer for who has not answered yet.
-
-        From then on an observation is one of a single endpoint: notifications of others are
-        rejected, which ends theirs (RFC 7641 section 3.6).
-        """
-        if self.pipe is not None and self.is_answered and self.observes:
-            self.is_group = False
-            self._manager.outgoing_requests.add(self.token, self.source, self)
-            self.pipe.close_group()
-        else:
-            self.fail(error.RequestTimedOut(f"no response within {self.timeout:g} seconds"))
-
-    def settle(self) -> None:
-        """Stop to send, and to wait for the first response."""
-        self._manager.timers.discard(self)
-        stop, self.stop = self.stop, None
-        if stop is not None:
-            stop()
-
-    def end(self) -> None:
-        """Nobody waits for responses any more."""
-        self.pipe = None
-        self._manager.outgoing_requests.remove(self.token)
-        self.settle()
-
-
-class _Received(Pipe):
-    """An incoming request, and the way of its responses to the network.
-
-    The client's interest takes the place of the callback that others would put on: it lasts
-    until the last response, or until :meth:`end`.
-    """
-
-    __slots__ = (
-        "_confirmed",
-        "_is_asked",
-        "_is_doubted",
-        "_maintainer",
-        "_manager",
-        "_origin",
-        "_stop",
-        "_was_confirmable",
-        "is_observing",
-        "key",
-    )
-
-    # Set by begin: how to stop the last notification, and who can make another.
-    _stop: Callable[[], None] | None
-    _maintainer: Maintainer | None
-    # Whether the next response is the one to a request that came again.
-    _is_asked: bool
-    # Whether the client may be gone, so that it has to confirm the next notification; whether
-    # it had to confirm the last one; and the round in which it had to the last time.
-    _is_doubted: bool
-    _was_confirmable: bool
-    _confirmed: int
-
-    def __init__(self, manager: TokenManager, request: Message, key: _Key) -> None:
-        # What the base class does, without the call: there is one of these for every request.
-        self.request = request
-        self.log = manager.log
-        self._phase = _PREPARING
-        self._callbacks = self._end_callbacks = _NOBODY
-        self._manager = manager
-        # What came in; ``request`` may become what a resource inside of sites sees of it.
-        self._origin = request
-        self.key = key
-        self.is_observing = False
-
-    def on_event(
-        self, callback: Callable[[Any], bool | None], is_interest: bool = True
-    ) -> Callable[[], None]:
-        """Do as every pipe does."""
-        self._callbacks = self._callbacks or []
-        return super().on_event(callback, is_interest)
-
-    def on_interest_end(self, callback: Callable[[], object]) -> None:
-        """Do as every pipe does."""
-        self._end_callbacks = self._end_callbacks or []
-        super().on_interest_end(callback)
-
-    def add_response(self, response: Message, is_last: bool = False) -> None:
-        """Send a response to the client.
-
-        Args:
-            response: A message with a code; EMPTY only acknowledges the request.
-            is_last: Whether there will be no other.
-        """
-        if self._phase is _ENDED:
-            return
-        manager = self._manager
-        if is_last and not self.is_observing and not self._callbacks:
-            self._phase = _ENDED
-            del manager.incoming_requests[self.key]
-            manager.send_response(self._origin, response)
-            if self._end_callbacks:
-                self._run_end_callbacks()
-            return
-        self._phase = _OPEN
-        is_notification = self.is_observing and not self._is_asked
-        if not is_last and response.code:
-            is_last = not (self.is_observing or manager.begin_observation(self, response))
-        monitor = None if is_last or not response.code else self.end
-        if not is_notification:
-            sent, stop = manager.send_response(self._origin, response, monitor)
-        elif response.code:
-            is_confirmable = self._is_doubted
-            sent, stop = manager.send_notification(
-                self._origin, response, monitor, self._stop, is_confirmable
-            )
-        else:
-            # It is suppressed.
-            sent, stop = response, self._stop
-            if is_last and stop is not None:
-                stop()
-        if sent is not response:
-            # What was to be sent could not be, and an error took its place.
-            is_last, response = True, sent
-        if is_last:
-            self._finish()
-        elif response.code:
-            self._stop = stop
-            if self._is_asked:
-                self._is_asked = False
-                assert self._maintainer is not None  # it has answered
-                self._origin = self.request = self._maintainer.request
-            self._is_doubted = False
-            self._was_confirmable = response.mtype is CON
-            if self._was_confirmable:
-                self._confirmed = manager.round
-        self._tell(response, is_last)
-        if is_last:
-            self._run_end_callbacks()
-
-    def add_exception(self, exception: BaseException) -> None:
-        """Send an exception to the client: as the response that it renders to, or as 5.00.
-
-        Args:
-            exception: Usually an :class:`aiocoap.error.RenderableError`.
-        """
-        if self._phase is _ENDED:
-            return
-        try:
-            if not isinstance(exception, error.RenderableError):
-                raise exception
-            response = exception.to_message()
-        except Exception as problem:
-            self._manager.log_failure("Request %r failed", self.request, problem)
-            response = Message(code=Code.INTERNAL_SERVER_ERROR)
-        self.add_response(response, True)
-
-    def end(self) -> None:
-        """The client does not wait any more, or can not be reached."""
-        if self._phase is _ENDED:
-            return
-        if self.is_observing and self._stop is not None:
-            self._stop()
-        self._finish()
-        self._tell(None, True)
-        self._run_end_callbacks()
-
-    def maintain(self, maintainer: Maintainer) -> None:
-        """Take note of who can make a response at any time."""
-        self._maintainer = maintainer
-        # There may be many observers: the message that came in was for the first response.
-        self._origin = self.request = maintainer.request
-
-    def begin(self) -> None:
-        """Stay open after the first response."""
-        self.is_observing = True
-        self._stop = self._maintainer = None
-        self._is_asked = self._is_doubted = self._was_confirmable = False
-        self._confirmed = self._manager.round
-
-    def renew(self, request: Message) -> bool:
-        """Take in that the client asks for the same observation once more.
-
-        Args:
-            request: A request with the same token.
-
-        Returns:
-            Whether it is for the same; if not, it takes the place of this one.
-
-        RFC 7641 sections 3.3.1 and 4.1.
-        """
-        maintainer = self._maintainer
-        if (
-            maintainer is None
-            or request.opt.observe != 0
-            or request.code != self._origin.code
-            or _BLOCK1 in request.opt
-            or not maintainer.renew(request)
-        ):
-            return False
-        if self._stop is not None:
-            # The client is there, and gets the present state by the response.
-            self._stop()
-            self._stop = None
-        self._origin = self.request = request
-        self._is_asked = True
-        maintainer.trigger()
-        return True
-
-    def doubt(self) -> bool:
-        """Have the client confirm that it is there; return whether that happens by itself."""
-        self._is_doubted = True
-        if self._maintainer is None:
-            return False
-        self._maintainer.trigger()
-        return True
-
-    def is_lost(self) -> bool:
-        """Take in that the network has trouble with the client; return whether it is the end.
-
-        RFC 7641 section 4.5: what counts is whether a confirmable notification gets there.
-        """
-        return self._was_confirmable or self._is_doubted or not self.doubt()
-
-    def is_due(self, round_: int) -> bool:
-        """Whether the client is to confirm that it is there.
-
-        Args:
-            round_: The number of the present round.
-        """
-        return round_ - self._confirmed >= _ROUNDS - 1 and not self._is_doubted
-
-    def _finish(self) -> None:
-        self._phase = _ENDED
-        self._manager.forget(self)
-
-    def _tell(self, response: Message | None, is_last: bool) -> None:
-        """Tell the onlookers, if there are any."""
-        if not self._callbacks:
-            return
-        event = Pipe.Event(response, None, is_last)
-        callbacks, self._callbacks = self._callbacks, []
-        kept = [entry for entry in callbacks if entry[0](event) and not is_last]
-        self._callbacks = kept + self._callbacks
-
-    def _check_interest(self) -> None:
-        """The client's interest is none of the callbacks'."""
-
-
-_Key = tuple[bytes, EndpointAddress]
 
 
 class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
@@ -445,6 +111,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         outgoing_requests: Unfinished requests of our own, a
             :class:`~aiocoap.sansio.matching.Matching` by token and remote.
         incoming_requests: Unfinished requests of others, by token and remote.
+        observers: Those of them that stay open.
     """
 
     token_interface: interfaces.TokenInterface
@@ -453,15 +120,10 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         self.context = context
         self.log = context.log
         self._loop = context.loop
-        self.outgoing_requests: Matching[_Sent] = Matching(os.urandom)
-        self.incoming_requests: dict[_Key, _Received] = {}
-        # Those of the incoming that stay open, by where they came from.
-        self._observers: dict[EndpointAddress, _Received | tuple[_Received, ...]] = {}
-        self._observer_count = 0
-        # Times that it was looked for observers that have to confirm that they are there.
-        self.round = 0
-        self._round_timer: TimerHandle | None = None
-        self.timers: Deadlines[_Sent] = Deadlines()
+        self.outgoing_requests: Matching[OutgoingRequest] = Matching(os.urandom)
+        self.incoming_requests: dict[tuple[bytes, EndpointAddress], IncomingRequest] = {}
+        self.observers = ObserverList(context)
+        self.timers: Deadlines[OutgoingRequest] = Deadlines()
         self._timer: TimerHandle | None = None
         self._wake = float("inf")
         # Who is asked for a sign of life, and who waits for it.
@@ -477,6 +139,11 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             f"{len(self.incoming_requests)} incoming request(s), "
             f"over {getattr(self, 'token_interface', None)!r}>"
         )
+
+    @property
+    def round(self) -> int:
+        """Times that it was looked for observers that have to confirm that they are there."""
+        return self.observers.round
 
     @property
     def client_credentials(self) -> CredentialsMap:
@@ -563,9 +230,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._round_timer is not None:
-            self._round_timer.cancel()
-            self._round_timer = None
+        self.observers.close()
         await self.token_interface.shutdown()
 
     # Requests of others
@@ -584,7 +249,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         if len(incoming) >= MAX_INCOMING and key not in incoming:
             self._refuse(request)
             return
-        pipe = _Received(self, request, key)  # type: ignore[arg-type]
+        pipe = IncomingRequest(self, request, key)  # type: ignore[arg-type]
         present = incoming.setdefault(pipe.key, pipe)
         if present is not pipe:
             if present.is_observing and present.renew(request):
@@ -599,7 +264,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         assert request.remote is not None  # incoming messages have one
         suppressed = (request.opt.no_response or 0) & 16
         if request.remote.is_multicast_locally or suppressed:
-            refusal = Message(code=_EMPTY)
+            refusal = Message(code=Code.EMPTY)
         self.send_response(request, refusal)
 
     def send_response(
@@ -674,63 +339,27 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         """
         self._failures.log(self._loop.time(), self.log.error, text, about, exc_info=problem)
 
-    def begin_observation(self, pipe: _Received, response: Message) -> bool:
+    def begin_observation(self, request: IncomingRequest, response: Message) -> bool:
         """Keep an incoming request open after its first response, if there is room.
 
         Args:
-            pipe: The request.
+            request: The request.
             response: Its first response; without room it becomes one to a plain request.
 
         Returns:
             Whether there is room.
         """
-        if self._observer_count >= MAX_OBSERVERS:
+        if not self.observers.add(request):
             response.opt.observe = None
             return False
-        self._observer_count += 1
-        pipe.begin()
-        remote = pipe.key[1]
-        others = self._observing(remote)
-        self._observers[remote] = (*others, pipe) if others else pipe
-        if self._round_timer is None:
-            self._begin_round()
+        request.begin()
         return True
 
-    def _begin_round(self) -> None:
-        """Look for observers some time later."""
-        delay = self.context.transport_tuning.OBSERVATION_CONFIRM_INTERVAL / _ROUNDS
-        self._round_timer = self._loop.call_at(self._loop.time() + delay, self._end_round)
-
-    def _end_round(self) -> None:
-        """Ask those observers for a confirmation that have not given one for a day.
-
-        RFC 7641 section 4.5.
-        """
-        self._round_timer = None
-        self.round += 1
-        for remote in list(self._observers):
-            for pipe in self._observing(remote):
-                if pipe.is_due(self.round):
-                    pipe.doubt()
-        if self._observers and not self._is_shut_down:
-            self._begin_round()
-
-    def forget(self, pipe: _Received) -> None:
+    def forget(self, request: IncomingRequest) -> None:
         """Take an incoming request out of all tables."""
-        del self.incoming_requests[pipe.key]
-        if pipe.is_observing:
-            self._observer_count -= 1
-            remote = pipe.key[1]
-            others = tuple([other for other in self._observing(remote) if other is not pipe])
-            if others:
-                self._observers[remote] = others
-            else:
-                del self._observers[remote]
-
-    def _observing(self, remote: EndpointAddress) -> tuple[_Received, ...]:
-        """Return the observations of an endpoint, which are few, as most have one."""
-        found = self._observers.get(remote, ())
-        return found if isinstance(found, tuple) else (found,)
+        del self.incoming_requests[request.key]
+        if request.is_observing:
+            self.observers.remove(request)
 
     # Requests of our own
 
@@ -765,10 +394,10 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         if is_group and message.code == Code.GET and _ETAG in message.opt:
             # What is one member's may be anything to another (RFC 7252 section 8.2.1).
             message = request.request = message.copy(etags=())
-        sent = _Sent(self, request, token, is_group)
+        sent = OutgoingRequest(self, request, token, is_group)
         matching.add(token, None if is_group else remote, sent)
         request.on_interest_end(sent.end)
-        if request.phase is _ENDED:
+        if request.phase is Phase.ENDED:
             return
         try:
             sent.stop = self.token_interface.send_message(message, sent.reject)
@@ -799,7 +428,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
             return
         message = request.request
         assert message.remote is not None  # it has been sent
-        sent = _Sent(self, request, message.token, False)
+        sent = OutgoingRequest(self, request, message.token, False)
         sent.is_answered = True
         self.outgoing_requests.add(message.token, message.remote, sent)
         request.on_interest_end(sent.end)
@@ -912,7 +541,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         pipe.add_response(response, is_last)
         return True
 
-    def _reject(self, sent: _Sent, response: Message, refused: int) -> None:
+    def _reject(self, sent: OutgoingRequest, response: Message, refused: int) -> None:
         """Take note that a response can not be made use of.
 
         It is as if it had not come.  Where the server takes it for delivered, there is nothing to
@@ -940,7 +569,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
 
     def is_interested_in(self, remote: EndpointAddress) -> bool:
         """Whether requests or observations, of either side, are open with an endpoint."""
-        return remote in self._observers or bool(self.outgoing_requests.waiting_for(remote))
+        return remote in self.observers or bool(self.outgoing_requests.waiting_for(remote))
 
     # Trouble
 
@@ -971,7 +600,7 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
                 self._fail_ping(answer, problem)
         # Nobody comes back by a connection that is closed (RFC 8323 section 7.4).
         is_final = isinstance(errno, (error.TimeoutError, error.RemoteServerShutdown))
-        for received in self._observing(remote):
+        for received in self.observers.of(remote):
             if is_final or received.is_lost():
                 received.end()
 

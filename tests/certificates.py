@@ -109,6 +109,16 @@ class Made:
             )
         )
 
+    def encrypted_key(self) -> bytes:
+        """Return the private key as a file has it that asks for a password."""
+        from cryptography.hazmat.primitives import serialization
+
+        return self.key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"hush"),
+        )
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the certificate, in hexadecimal digits."""

@@ -189,7 +189,7 @@ async def _within(seconds: float | None, answer: Any) -> Any:
         async with asyncio.timeout(seconds):
             return await answer
     except TimeoutError:
-        raise NoAnswer(f"no answer within {seconds:g} seconds") from None
+        raise NoAnswer(f"no answer within {seconds:g} seconds (--timeout)") from None
 
 
 async def _responses(

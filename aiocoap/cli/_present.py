@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
+from ..credentials import CredentialsMissingError
 from ..error import (
     ConToMulticast,
     Error,
@@ -73,7 +74,8 @@ def exit_code_of_error(problem: Error) -> Exit:
     """Return the exit code for a request that got no response."""
     if isinstance(problem, NetworkError):
         return Exit.NO_ANSWER
-    if isinstance(problem, ConToMulticast | MissingRemoteError | NoRequestInterface):
+    usage = ConToMulticast | CredentialsMissingError | MissingRemoteError | NoRequestInterface
+    if isinstance(problem, usage):
         return Exit.USAGE
     return Exit.OTHER
 

@@ -20,7 +20,7 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from ..error import ConToMulticast, Error, HelpfulError
+from ..error import ConToMulticast, Error
 from ..message import Message
 from ..protocol import Context
 from ..util.cli import UsageError, error_line, give_up_stream
@@ -109,10 +109,7 @@ async def _run_job(request: Message, job: Job) -> int:
         line = error_line(problem, {"original_uri": options.url, "request": request})
         if isinstance(problem, ConToMulticast):
             line += ": a group can not be pinged" if options.ping else ": add --non"
-        # Errors that help say what they are about; the URI says where it was.
-        if isinstance(problem, HelpfulError):
-            line = f"{options.url}: {line}"
-        return job.show_error(line, exit_code_of_error(problem))
+        return job.show_error(f"{options.url}: {line}", exit_code_of_error(problem))
 
 
 def _add_credentials(options: argparse.Namespace, context: Context) -> None:

@@ -27,6 +27,7 @@ from ..credentials import (
     CredentialsMissingError,
     OscoreEntry,
     TLSCert,
+    load_own_certificate,
 )
 from ..meta import version
 from ..protocol import Context
@@ -217,17 +218,9 @@ def _server_tls(certificate: str | None, key: str | None) -> Any:
         raise UsageError("--tls-server-key needs --tls-server-certificate")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(certificate, key)
-    except ssl.SSLError as problem:
-        names = repr(certificate) if key is None else f"{certificate!r} and {key!r}"
-        why = (
-            "they do not fit together" if "MISMATCH" in str(problem) else "that is none in PEM form"
-        )
-        raise UsageError(f"TLS certificate and key in {names}: {why} ({problem})") from None
-    except OSError as problem:
-        # The exception does not say which of the two it was.
-        names = certificate if key is None else f"{certificate} or {key}"
-        raise UsageError(f"TLS certificate or key {names}: {problem.strerror}") from None
+        load_own_certificate(context, certificate, key)
+    except CredentialsMissingError as problem:
+        raise UsageError(f"--tls-server-certificate: {problem}") from None
     return context
 
 

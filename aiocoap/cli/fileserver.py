@@ -179,11 +179,15 @@ class TellingSite(Site):
         """Log a request and its response; what comes within a transfer is a detail."""
         block = response.opt.block2
         is_detail = response.code == Code.CONTINUE or (block is not None and block.block_number)
+        has_details = _log.isEnabledFor(logging.DEBUG)
+        # What is not wanted must not use up the ration.
+        if is_detail and not has_details:
+            return
         emit = _log.debug if is_detail else _log.info
         path = one_line("/" + "/".join(request.opt.uri_path))
         line = ("%s %s from %s: %s", request.code, path, request.remote, response.code)
         self._ration.log(self._clock(), emit, *line)
-        if _log.isEnabledFor(logging.DEBUG):
+        if has_details:
             self._ration.log(self._clock(), _log.debug, "%r is answered by %r", request, response)
 
 

@@ -406,7 +406,8 @@ class Block2Download:
             or (block2.more and not block2.is_valid_for_payload_size(len(payload)))
         ):
             raise UnexpectedBlock2(
-                f"at byte {len(body)} of the body came {len(payload)} bytes as {block2!r}"
+                f"the server's blocks do not fit together: after {len(body)} bytes came "
+                f"{len(payload)} as block {block2.block_number} of {block2.size} bytes each"
             )
         if len(body) + len(payload) > self._limit:
             raise Error(f"the body of the response is larger than {self._limit} bytes")

@@ -20,7 +20,7 @@ from ..numbers.optionnumbers import OptionNumber
 from ..numbers.types import CON
 from ..options import Options
 from ..optiontypes import BlockOption, encode_uint
-from .blocksize import BERT, LAST_NUMBER, message_size, shift
+from .blocksize import BERT, LAST_NUMBER, message_size, shift, sizes
 from .transfers import MAX_TRANSFER_BYTES, MAX_TRANSFERS, Transfer, Transfers
 
 __all__ = ["Bodies", "Part", "Upload", "Uploads", "block_size", "part_of", "refuse", "transfer_key"]
@@ -57,10 +57,7 @@ def block_size(request: Message, exponent: int) -> tuple[int, int]:
             # An acknowledgement may have gone before it.
             room -= 4
         exponent = min(exponent, max(room.bit_length() - 5, 0) if room > 0 else 0)
-    if exponent < 6:
-        return min(exponent, remote.maximum_block_size_exp), 16 << exponent
-    # Nothing smaller is preferred: what the peer takes is the limit.
-    return remote.maximum_block_size_exp, remote.maximum_payload_size
+    return sizes(remote, exponent)
 
 
 class Part(NamedTuple):
@@ -117,8 +114,9 @@ def refuse(request: Message, exponent: int) -> Message | None:
     if exponent == BERT:
         return None
     remote = request.remote
-    if remote is not None and remote.maximum_block_size_exp == BERT:
-        # Smaller blocks are preferred here, but those are no error.
+    if remote is not None and remote.may_send_bert:
+        # Smaller blocks are preferred here, or are all that the peer said that it takes; but
+        # asking for these is no error, and means that it can deal with them.
         return None
     for block in (request.opt.block1, request.opt.block2):
         if block is not None and block.size_exponent == BERT:
@@ -184,7 +182,7 @@ class Upload(Transfer):
         return self.data[self.latest :] == payload
 
 
-class Uploads:
+class Uploads(Transfers[Upload]):
     """All request bodies on their way to a server.
 
     Args:
@@ -197,7 +195,7 @@ class Uploads:
     RFC 7959 section 2.5.
     """
 
-    __slots__ = ("_begin", "_transfers", "limit")
+    __slots__ = ("_begin", "limit")
 
     def __init__(
         self,
@@ -207,9 +205,9 @@ class Uploads:
         max_bytes: int = MAX_TRANSFER_BYTES,
         begin: Callable[[Hashable, Message, float], Upload] = Upload,
     ) -> None:
+        super().__init__(lifetime, max_transfers, max_bytes)
         self.limit = limit
         self._begin = begin
-        self._transfers: Transfers[Upload] = Transfers(lifetime, max_transfers, max_bytes)
 
     def feed(
         self, key: Hashable, request: Message, exponent: int, now: float
@@ -269,20 +267,20 @@ class Uploads:
             # Section 2.3; how large the last one is, the exponent does not say.
             return None, Message(code=_BAD_REQUEST, payload=b"Payload is not of the block size")
         start = block1.start
-        upload = self._transfers.get(key, now)
+        upload = self.get(key, now)
         if self._is_too_large(request, start):
             if upload is not None and start == upload.length:
                 # Nothing can come of it any more.
-                self._transfers.remove(upload)
+                self.remove(upload)
             return None, Message(code=_TOO_LARGE, size1=self.limit)
         if start == 0:
             if not block1.more:
                 if upload is not None:
-                    self._transfers.remove(upload)
+                    self.remove(upload)
                 return None, None
             # Section 2.5: it starts over, whatever was there.
             upload = self._begin(key, request, now)
-            self._transfers.add(upload)
+            self.add(upload)
         elif upload is None:
             return None, Message(code=_INCOMPLETE)
         elif start != upload.length:
@@ -293,16 +291,16 @@ class Uploads:
         try:
             upload.append(payload)
         except BaseException:
-            self._transfers.remove(upload)
+            self.remove(upload)
             raise
         upload.latest = start
         upload.length += len(payload)
         if block1.more:
             upload.used = now
-            self._transfers.grow(upload, len(payload))
+            self.grow(upload, len(payload))
             return None, _continue(block1, exponent)
         upload.is_done = True
-        self._transfers.remove(upload)
+        self.remove(upload)
         return upload, None
 
     def _is_too_large(self, request: Message, start: int) -> bool:
@@ -311,26 +309,6 @@ class Uploads:
             return True
         announced = request.opt.size1
         return announced is not None and announced > self.limit
-
-    def expire(self, now: float) -> None:
-        """Forget what nobody has gone on with.
-
-        Args:
-            now: Monotonic seconds.
-        """
-        self._transfers.expire(now)
-
-    def next_deadline(self) -> float | None:
-        """Return when :meth:`expire` is to be called, in monotonic seconds, or None for never."""
-        return self._transfers.next_deadline()
-
-    def __len__(self) -> int:
-        """Return the number of unfinished bodies."""
-        return len(self._transfers)
-
-    def clear(self) -> None:
-        """Forget all unfinished bodies."""
-        self._transfers.clear()
 
 
 def _continue(block1: BlockOption.BlockwiseTuple, exponent: int) -> Message:
@@ -395,7 +373,7 @@ def _hash(payload: bytes) -> bytes:
     return blake2b(payload, digest_size=8).digest()
 
 
-class Bodies:
+class Bodies(Transfers[_Body]):
     """All response bodies on their way from a server.
 
     Args:
@@ -406,7 +384,7 @@ class Bodies:
     RFC 7959 sections 2.4, 2.6 and 2.7.
     """
 
-    __slots__ = ("_transfers",)
+    __slots__ = ()
 
     def __init__(
         self,
@@ -414,7 +392,7 @@ class Bodies:
         max_bodies: int = MAX_TRANSFERS,
         max_bytes: int = MAX_TRANSFER_BYTES,
     ) -> None:
-        self._transfers: Transfers[_Body] = Transfers(lifetime, max_bodies, max_bytes)
+        super().__init__(lifetime, max_bodies, max_bytes)
 
     def first(
         self,
@@ -461,7 +439,7 @@ class Bodies:
         body = _Body(key, request, response, now)
         message = body.block(number, exponent, size, not number or _SIZE2 in request.opt)
         if message.code == response.code:
-            self._transfers.add(body)
+            self.add(body)
             if not number:
                 if _OBSERVE in response.opt:
                     message.opt.observe = response.opt.observe
@@ -490,7 +468,7 @@ class Bodies:
         asked = opt.block2
         if asked is None or not asked.block_number:
             return None
-        body = self._transfers.get(transfer_key(request), now)
+        body = self.get(transfer_key(request), now)
         if body is None:
             return None
         if request.payload and hash(request.payload) != body.asked:
@@ -507,25 +485,5 @@ class Bodies:
         message = body.block(number, exponent, size, _SIZE2 in opt)
         if (number << shift(exponent)) + size >= len(body.payload):
             # It is kept in case that the client did not get it.
-            self._transfers.done(body)
+            self.done(body)
         return message
-
-    def expire(self, now: float) -> None:
-        """Forget what nobody has gone on with.
-
-        Args:
-            now: Monotonic seconds.
-        """
-        self._transfers.expire(now)
-
-    def next_deadline(self) -> float | None:
-        """Return when :meth:`expire` is to be called, in monotonic seconds, or None for never."""
-        return self._transfers.next_deadline()
-
-    def __len__(self) -> int:
-        """Return the number of bodies."""
-        return len(self._transfers)
-
-    def clear(self) -> None:
-        """Forget all bodies."""
-        self._transfers.clear()

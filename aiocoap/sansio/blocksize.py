@@ -2,14 +2,16 @@
 
 Here lives what both sides of a blockwise transfer count with.
 
-The room knows no message.
+The room knows endpoints, and no message.
 
 RFC 7959 section 2.2, RFC 8323 section 6 (BERT).
 """
 
 from __future__ import annotations
 
-__all__ = ["BERT", "LAST_NUMBER", "message_size", "shift"]
+from ..address import EndpointAddress
+
+__all__ = ["BERT", "LAST_NUMBER", "message_size", "shift", "sizes"]
 
 BERT = 7
 """The size exponent of messages with any number of blocks of 1024 bytes."""
@@ -40,3 +42,18 @@ def message_size(exponent: int, payload_size: int) -> int:
     if exponent < BERT:
         return 16 << exponent
     return max(1024, payload_size & -1024)
+
+
+def sizes(remote: EndpointAddress, exponent: int) -> tuple[int, int]:
+    """Return exponent and payload size in bytes of the messages exchanged with an endpoint.
+
+    Args:
+        remote: The endpoint.
+        exponent: Block size exponent that this side prefers, 0 to 7.
+
+    RFC 7959 section 2.2.
+    """
+    if exponent < 6:
+        return min(exponent, remote.maximum_block_size_exp), 16 << exponent
+    # Nothing smaller is preferred: what the peer takes is the limit.
+    return remote.maximum_block_size_exp, remote.maximum_payload_size

@@ -96,9 +96,11 @@ class Endpoints:
 
     Args:
         random: Gives numbers from 0 to less than 1.
+        lifetime: EXCHANGE_LIFETIME in seconds.
 
     Attributes:
         known: The endpoints by address.
+        lifetime: As given; to be set anew when the parameters may have changed.
         sweep_due: When :meth:`sweep` is to be called, in monotonic seconds.
         max_peers: The bound, see above.
     """
@@ -109,11 +111,13 @@ class Endpoints:
         "_next_group_mid",
         "_random",
         "known",
+        "lifetime",
         "max_peers",
         "sweep_due",
     )
 
-    def __init__(self, random: Callable[[], float]) -> None:
+    def __init__(self, random: Callable[[], float], lifetime: float) -> None:
+        self.lifetime = lifetime
         self.known: dict[EndpointAddress, Peer] = {}
         self.sweep_due = _NEVER
         self.max_peers = MAX_PEERS
@@ -124,29 +128,27 @@ class Endpoints:
         # Number of endpoints at which it is time to look who can be forgotten.
         self._limit = 0
 
-    def meet(self, remote: EndpointAddress, now: float, lifetime: float) -> Peer:
+    def meet(self, remote: EndpointAddress, now: float) -> Peer:
         """Begin to know an endpoint.
 
         Args:
             remote: Its address, which is not known.
             now: Monotonic seconds.
-            lifetime: EXCHANGE_LIFETIME in seconds.
         """
         known = self.known
         if len(known) >= self._limit:
-            self.sweep(now, lifetime)
+            self.sweep(now)
         self._last_base += 0x10000
         peer = known[remote] = Peer(remote, self._last_base, now)
         if self.sweep_due == _NEVER:
-            self.sweep_due = now + lifetime + SWEEP_SLACK
+            self.sweep_due = now + self.lifetime + SWEEP_SLACK
         return peer
 
-    def sweep(self, now: float, lifetime: float) -> None:
+    def sweep(self, now: float) -> None:
         """Forget endpoints that are out of use for a lifetime, and more at the bound.
 
         Args:
             now: Monotonic seconds.
-            lifetime: EXCHANGE_LIFETIME in seconds.
         """
         known = self.known
         idle = [peer for peer in known.values() if not peer.is_in_use()]
@@ -154,11 +156,11 @@ class Endpoints:
         # Half of them, so that sweeping is rare even if each message has another sender.
         surplus = len(known) - self.max_peers // 2 if len(known) >= self.max_peers else 0
         for index, peer in enumerate(idle):
-            if index >= surplus and peer.used + lifetime > now:
+            if index >= surplus and peer.used + self.lifetime > now:
                 break
             del known[peer.remote]
         self._limit = max(self.max_peers, len(known) + self.max_peers // 2)
-        self.sweep_due = now + lifetime if known else _NEVER
+        self.sweep_due = now + self.lifetime if known else _NEVER
 
     def take_group_mid(self) -> int:
         """Return the next Message ID for multicast (section 8.1)."""

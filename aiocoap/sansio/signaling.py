@@ -130,7 +130,7 @@ class Signaling:
         RFC 8323 section 5.3.2.
         """
         size = self.peer_message_size
-        if size > BASE_MESSAGE_SIZE and self.peer_does_blocks and self._offers_bert():
+        if size > BASE_MESSAGE_SIZE and self.peer_does_blocks and self.offers_bert:
             return 7
         exponent = 6
         while exponent and (16 << exponent) + _HEADER_ROOM > size:
@@ -150,7 +150,12 @@ class Signaling:
         size = min(self.peer_message_size, self._max_message_size)
         return max(1024, (size - _HEADER_ROOM) & -1024)
 
-    def _offers_bert(self) -> bool:
+    @property
+    def offers_bert(self) -> bool:
+        """Whether the peer is told by our CSM that it may send BERT blocks.
+
+        RFC 8323 section 5.3.2.
+        """
         return self._max_message_size > BASE_MESSAGE_SIZE
 
     # Messages of our own

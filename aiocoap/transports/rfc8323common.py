@@ -55,6 +55,7 @@ class RFC8323Remote(EndpointAddress):
     __slots__ = (
         "__weakref__",
         "_is_busy",
+        "_is_deaf",
         "_is_leaving",
         "_is_stalled",
         "_local_hostinfo",
@@ -67,6 +68,7 @@ class RFC8323Remote(EndpointAddress):
         "end",
         "maximum_block_size_exp",
         "maximum_payload_size",
+        "may_send_bert",
         "origin",
         "patience",
         "signaling",
@@ -86,6 +88,7 @@ class RFC8323Remote(EndpointAddress):
         # Of the kind that the pool has.
         self.origin: Any = origin
         self.signaling = Signaling(pool.tuning.MAX_MESSAGE_SIZE)
+        self.may_send_bert = self.signaling.offers_bert
         self.patience = Patience(pool.tuning, pool.loop.time())
         self._note_settings()
         self.deadline: float | None = None
@@ -98,8 +101,9 @@ class RFC8323Remote(EndpointAddress):
         self._waiting: dict[int, bytes] | None = None
         # Whether the peer does not read, and whether too many of its requests are in work.
         self._is_stalled = self._is_busy = False
-        # Whether it has been released from here.
-        self._is_leaving = False
+        # Whether nothing comes any more, but answers to be sent; and whether the connection is to
+        # be closed from here when nothing is left to be done.
+        self._is_deaf = self._is_leaving = False
 
     # The transport's part
 
@@ -327,6 +331,8 @@ class RFC8323Remote(EndpointAddress):
             self._pool.account(-len(frame))
             self._send_bytes(frame)
         self._read_again()
+        # What was left to be done may have been that.
+        self.close_if_done()
 
     def _read_again(self) -> None:
         """Read from the connection again, if nothing is in the way any more."""
@@ -367,12 +373,29 @@ class RFC8323Remote(EndpointAddress):
             self._is_leaving = True
             self.close_if_done()
 
+    def _hear_no_more(self) -> bool:
+        """Take note that the peer sends nothing any more.
+
+        Returns:
+            Whether the connection is still needed, for answers to what it has sent before.
+        """
+        self._is_deaf = self._is_leaving = True
+        return self.end is None and self._has_work
+
+    @property
+    def _has_work(self) -> bool:
+        """Whether the peer has not been sent all answers that it is to get."""
+        return bool(self.signaling.in_work or self._waiting)
+
     def close_if_done(self) -> None:
         """Close the connection if one of the ends wants that, and nothing is left to be done."""
         signaling = self.signaling
-        if self.end is not None or signaling.in_work:
+        if self.end is not None or self._has_work:
             return
-        if self._is_leaving and (self.origin is not None or not signaling.is_open):
+        if self._is_deaf:
+            self.lose("the peer has closed the connection")
+            self._close(True)
+        elif self._is_leaving and (self.origin is not None or not signaling.is_open):
             self.lose("the own end has released the connection")
             self._close(True)
         elif signaling.release is not None and not self._pool.tman.awaits_response(self):

@@ -81,7 +81,7 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         origin: What it was opened for, if it was opened from here.
     """
 
-    __slots__ = ("_out", "_out_size", "_pending", "_reader", "_transport")
+    __slots__ = ("_is_behind", "_out", "_out_size", "_pending", "_reader", "_transport")
 
     def __init__(
         self,
@@ -101,6 +101,8 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         self._out_size = 0
         # What the pool has been told of messages that are not complete.
         self._pending = 0
+        # Whether no more is read before what has come has been worked on.
+        self._is_behind = False
 
     # asyncio's calls
 
@@ -162,16 +164,24 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
             self.abort(f"what came is no message: {reader.fault}")
         elif reader.has_more:
             if self.reads:
-                # Others have their turn before.
-                self._pool.loop.call_soon(self._take_bytes, b"")
-        elif self.signaling.release is not None:
-            self.close_if_done()
+                self._catch_up()
+        else:
+            if self._is_behind:
+                self._is_behind = False
+                if self.reads:
+                    self._read_on(True)
+            if self._is_deaf or self.signaling.release is not None:
+                self.close_if_done()
 
     _take_bytes = data_received
     # What comes may have to be made readable before.
 
     def eof_received(self) -> bool | None:
-        """Take note that the peer sends nothing any more: that is its end for us."""
+        """Take note that the peer sends nothing any more: it gets its answers, and that is all."""
+        if self._hear_no_more():
+            return True
+        # asyncio closes the connection now.
+        self.flush()
         return False
 
     def pause_writing(self) -> None:
@@ -210,13 +220,29 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if is_wanted:
-            transport.resume_reading()
-            if self._reader.has_more:
-                # Not from within this call, as the caller is not ready for it.
-                self._pool.loop.call_soon(self._take_bytes, b"")
-        else:
+        if not is_wanted:
             transport.pause_reading()
+        elif self._reader.has_more:
+            # Not from within this call, as the caller is not ready for it.
+            self._catch_up()
+        else:
+            transport.resume_reading()
+
+    def _catch_up(self) -> None:
+        """Go on with what has come, soon, and read nothing before that is done.
+
+        Else whoever sends many small messages could have us keep more and more of them.
+        """
+        if not self._is_behind:
+            self._is_behind = True
+            self._read_on(False)
+        # Others have their turn before.
+        self._pool.loop.call_soon(self._take_bytes, b"")
+
+    @property
+    def _has_work(self) -> bool:
+        """Whether the peer has not been sent all answers that it is to get."""
+        return super()._has_work or (self._is_deaf and self._reader.has_more)
 
     def _close(self, is_orderly: bool) -> None:
         self.flush()

@@ -144,8 +144,9 @@ class TlsConnection(TcpConnection):
                 plaintext = self._ssl.read(_CHUNK)
                 if not plaintext:
                     # The peer has said that nothing follows.
-                    self._note_end()
-                    self._close(True)
+                    if not self._hear_no_more():
+                        self._note_end()
+                        self._close(True)
                     break
                 self._take_bytes(plaintext)
         except ssl.SSLWantReadError:

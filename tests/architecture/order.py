@@ -32,16 +32,19 @@ FLOORS: tuple[tuple[str, str], ...] = (
         sansio sansio.deadlines sansio.transfers
         sansio.observation sansio.blocksize sansio.blockclient sansio.blockserver
         sansio.blockwise sansio.deduplication sansio.endpoints
-        sansio.reliability sansio.matching sansio.addressproof sansio.echoes
+        sansio.transmission sansio.reliability sansio.matching sansio.addressproof sansio.echoes
         sansio.framing sansio.signaling sansio.patience
         """,
     ),
     ("3 contracts", "pipe interfaces _credentialdata credentials"),
-    ("4 hands: messages", "messagemanager tokenmanager"),
+    (
+        "4 hands: messages",
+        "messagemanager incomingrequest observerlist outgoingrequest tokenmanager",
+    ),
     (
         "4 hands: sockets",
         """
-        util.socknumbers util.asyncio util.asyncio.recvmsg defaults
+        util.socknumbers util.asyncio util.asyncio.recvmsg util.asyncio.driving defaults
         transports transports.resolution transports.udpsocket transports.generic_udp
         transports.simple6 transports.simplesocketserver transports.udp6
         transports.rfc8323common transports.connectionpool
@@ -49,12 +52,12 @@ FLOORS: tuple[tuple[str, str], ...] = (
         transports.wslink transports.ws
         """,
     ),
-    ("4 hands: resources", "util.linkformat resource"),
+    ("4 hands: resources", "util.linkformat _site resource"),
     (
         "5 house",
         """
         transports.catalog groupresponses clientobservation observer registration
-        requester responder protocol
+        delivery blockdelivery requester responserules serverobservation responder protocol
         """,
     ),
     ("5 house", "_root"),
@@ -81,9 +84,12 @@ OPTIONAL_ROOMS = frozenset(
 # Type names that look ahead, inside one floor only: what is named, and why it cannot be turned.
 NAMED_AHEAD: dict[tuple[str, str], str] = {
     ("interfaces", "credentials"): "the documented attribute client_credentials names the map",
+    ("serverobservation", "responder"): "it is handed the Responder that made it",
     ("responder", "protocol"): "it is handed the Context that made it",
     ("registration", "protocol"): "it is handed the Context that made it",
     ("transports.rfc8323common", "transports.connectionpool"): "a connection tells its pool",
+    ("delivery", "protocol"): "it is handed the Context that made it",
+    ("blockdelivery", "protocol"): "it is handed the Context that made it",
     ("requester", "protocol"): "it is handed the Context that made it",
 }
 

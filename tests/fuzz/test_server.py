@@ -18,11 +18,21 @@ from typing import Any
 
 import pytest
 
-from aiocoap import CHANGED, CONTENT, CONTINUE, GET, PUT, Context, Message, tokenmanager
+from aiocoap import (
+    CHANGED,
+    CONTENT,
+    CONTINUE,
+    GET,
+    PUT,
+    Context,
+    Message,
+    observerlist,
+    tokenmanager,
+)
 from aiocoap.interfaces import EndpointAddress
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.resource import ObservableResource, Resource, Site, WKCResource
-from aiocoap.sansio import addressproof, deduplication, endpoints, reliability
+from aiocoap.sansio import addressproof, deduplication, endpoints, transmission
 from aiocoap.transports.udp6 import MessageInterfaceUDP6, UDP6EndpointAddress
 from tests.fuzz.datagrams import damaged, valid
 
@@ -338,12 +348,12 @@ def tables(root: object) -> Iterator[tuple[str, int]]:
 BOUNDS = (
     (deduplication, "MAX_REMEMBERED", 500),
     (endpoints, "MAX_PEERS", 200),
-    (reliability, "MAX_WAITING", 100),
-    (reliability, "MAX_LISTENING", 100),
+    (transmission, "MAX_WAITING", 100),
+    (transmission, "MAX_LISTENING", 100),
     (addressproof, "MAX_PROVEN", 100),
     (addressproof, "MAX_UNPROVEN", 100),
     (tokenmanager, "MAX_INCOMING", 150),
-    (tokenmanager, "MAX_OBSERVERS", 100),
+    (observerlist, "MAX_OBSERVERS", 100),
 )
 
 

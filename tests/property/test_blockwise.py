@@ -35,6 +35,7 @@ class Peer(EndpointAddress):
         self.name = name
         self.maximum_block_size_exp = 7 if payload_size else 6
         self.maximum_payload_size = payload_size or 1024
+        self.may_send_bert = bool(payload_size)
 
     def __repr__(self) -> str:
         return self.name
@@ -518,7 +519,7 @@ class Bounds(RuleBasedStateMachine):
 
     @invariant()
     def bounds_hold(self) -> None:
-        for table in (self.uploads._transfers, self.bodies._transfers):
+        for table in (self.uploads, self.bodies):
             entries = list(table._by_key.values())
             assert len(entries) <= self.MAX_TRANSFERS
             assert table.size == sum(entry.size for entry in entries)
@@ -539,7 +540,7 @@ class Bounds(RuleBasedStateMachine):
 
 def kept(table: Uploads | Bodies) -> dict[Any, int]:
     """Return keys and sizes of what is in a table."""
-    return {key: entry.size for key, entry in table._transfers._by_key.items()}  # type: ignore[attr-defined]
+    return {key: entry.size for key, entry in table._by_key.items()}  # type: ignore[attr-defined]
 
 
 TestBounds = Bounds.TestCase

@@ -469,7 +469,7 @@ class World:
             and self.state.observations == {}
             and all(
                 empty_tables(end)
-                and not end.tokens._observers
+                and not end.tokens.observers
                 and not len(end.context._responder._uploads)
                 and not len(end.context._responder._bodies)
                 and not end.context._responder._tasks

@@ -12,7 +12,8 @@ from aiocoap.message import Message
 from aiocoap.numbers.codes import CONTENT, EMPTY, GET
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.numbers.types import ACK, CON, NON, RST, Type
-from aiocoap.sansio.reliability import Outgoing, Reliability, State, Verdict
+from aiocoap.sansio.reliability import Reliability, Verdict
+from aiocoap.sansio.transmission import Outgoing, State
 from tests.harness import Address
 
 REMOTES = [Address(f"[2001:db8::{number}]", "[2001:db8::a]") for number in (1, 2)]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from aiocoap import CHANGED, CONTENT, CONTINUE, GET, PUT, VALID, Message
+from aiocoap import BAD_REQUEST, CHANGED, CONTENT, CONTINUE, GET, PUT, VALID, Message
 from aiocoap.error import RemoteServerShutdown
 from aiocoap.numbers.codes import ABORT, CSM, PING, PONG, RELEASE
 from aiocoap.numbers.constants import TransportTuning
@@ -214,6 +214,31 @@ def test_without_bert_blocks_are_plain_server() -> None:
             peer.expect(CONTENT, block2=(1, True, 6))
 
 
+def test_whoever_was_told_may_send_bert_blocks() -> None:
+    """Section 5.3.2: what counts is our CSM; what the peer's says is about blocks for the peer."""
+    stored = Stored(body(2500))
+    with Streams(site(status=stored)) as streams:
+        peer = streams.accept()
+        # Section 6: in control usage, it says that it can deal with such, and is answered by less.
+        peer.send(GET, uri_path=STATUS, block2=(0, False, BERT))
+        peer.expect(CONTENT, block2=(0, True, 6), payload=body(1024))
+        peer.send(PUT, uri_path=STATUS, block1=(0, True, BERT), payload=body(4096))
+        peer.expect(CONTINUE, block1=(0, True, 6))
+        peer.send(PUT, uri_path=STATUS, block1=(4, False, BERT), payload=body(5500)[4096:])
+        peer.expect(CHANGED)
+        assert stored.content == body(5500)
+
+
+def test_whoever_was_not_told_may_send_no_bert_blocks() -> None:
+    class Frugal(TransportTuning):
+        MAX_MESSAGE_SIZE = 1152
+
+    with Streams(site(status=Stored()), tuning=Frugal) as streams:
+        peer = streams.accept(raw=takes(16384))
+        peer.send(PUT, uri_path=STATUS, block1=(0, True, BERT), payload=body(1024))
+        peer.expect(BAD_REQUEST)
+
+
 def test_without_bert_blocks_are_plain_client() -> None:
     with Streams(tuning=Generous) as streams:
         request = streams.request(Message(code=PUT, uri=SERVER + "/options", payload=body(1500)))
@@ -222,6 +247,21 @@ def test_without_bert_blocks_are_plain_client() -> None:
             sent = peer.expect(PUT, block1=block)
             peer.send(code, token=sent.token, block1=block)
         assert streams.result(request).code is CHANGED
+
+
+# Section 7.3: who is there
+
+
+def test_observers_need_not_confirm_that_they_are_there() -> None:
+    """The connection is there or not; RFC 7641 section 4.5 is about datagrams."""
+    thermometer = Thermometer()
+    with Streams(site(temperature=thermometer)) as streams:
+        peer = streams.accept()
+        peer.send(GET, token=b"o", uri_path=["temperature"], observe=0)
+        peer.expect(CONTENT, token=b"o")
+        peer.quiet(3 * 86400)
+        thermometer.become(b"19.2 Cel")
+        peer.expect(CONTENT, token=b"o", payload=b"19.2 Cel")
 
 
 # Section 3.3 and 5.3: the first messages

@@ -16,6 +16,7 @@ PEER = UndecidedRemote("coap", "peer")
 class BertPeer(EndpointAddress):
     maximum_block_size_exp = 7
     maximum_payload_size = 4096
+    may_send_bert = True
     is_multicast = False
 
 

@@ -485,7 +485,7 @@ def test_download_follows_the_server_to_smaller_blocks() -> None:
 )
 def test_download_gets_another_block(wrong: Message) -> None:
     download = Block2Download(get(), part(0, 3), 6, 5000)
-    with pytest.raises(UnexpectedBlock2):
+    with pytest.raises(UnexpectedBlock2, match="blocks do not fit together: after 128 bytes"):
         download.feed(wrong)
 
 

@@ -667,7 +667,7 @@ def test_options_that_are_objects_are_told_in_each_block() -> None:
 def test_serving_a_block_touches_nothing_but_the_block() -> None:
     bodies = Bodies(10.0)
     first(bodies, get(), response(payload=bytes(1 << 20)))
-    kept = next(iter(bodies._transfers._by_key.values()))
+    kept = next(iter(bodies._by_key.values()))
     kept.payload = Counted(kept.payload)
     Counted.touched = 0
     for number in range(1, 1024):
@@ -679,7 +679,7 @@ def test_gathering_a_block_touches_nothing_but_the_block() -> None:
     uploads = Uploads(1 << 20, 10.0)
     body = bytes(1 << 20)
     feed(uploads, 0, body=body)
-    kept = next(iter(uploads._transfers._by_key.values()))
+    kept = next(iter(uploads._by_key.values()))
     kept.data = CountedArray(kept.data)
     CountedArray.touched = 0
     for number in range(1, 1023):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from aiocoap.address import EndpointAddress
 from aiocoap.optiontypes import BlockOption
-from aiocoap.sansio.blocksize import BERT, LAST_NUMBER, message_size, shift
+from aiocoap.sansio.blocksize import BERT, LAST_NUMBER, message_size, shift, sizes
 
 
 @pytest.mark.parametrize("exponent", range(8))
@@ -31,3 +32,26 @@ def test_the_last_number_is_the_last_one_that_can_be_encoded() -> None:
     BlockOption(23, (LAST_NUMBER, True, 7)).encode()
     with pytest.raises(ValueError, match="out of range"):
         BlockOption(23, (LAST_NUMBER + 1, True, 7)).encode()
+
+
+class Peer(EndpointAddress):
+    def __init__(self, exponent: int) -> None:
+        self.maximum_block_size_exp = exponent
+        self.maximum_payload_size = 5000
+
+
+@pytest.mark.parametrize(
+    ("preferred", "of_the_peer", "expected"),
+    [
+        (2, 6, (2, 64)),
+        (5, 3, (3, 512)),
+        (6, 6, (6, 5000)),
+        (7, 6, (6, 5000)),
+        (6, 7, (7, 5000)),
+        (6, 4, (4, 5000)),
+    ],
+)
+def test_both_sides_limit_the_size(
+    preferred: int, of_the_peer: int, expected: tuple[int, int]
+) -> None:
+    assert sizes(Peer(of_the_peer), preferred) == expected

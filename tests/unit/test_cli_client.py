@@ -250,12 +250,12 @@ def test_no_response(run: Run, problem: Exception, code: int, text: str) -> None
     assert (result.code, result.out, len(result.lines)) == (code, b"", 1)
     assert result.err.startswith("aiocoap-client: ")
     assert text in result.err
-    assert ("coap://host/" in result.err) == isinstance(problem, error.HelpfulError)
+    assert "coap://host/: " in result.err
 
 
 async def test_the_time_to_wait_is_over() -> None:
     # A deadline that is in the past already.
-    with pytest.raises(error.TimeoutError, match="no answer within 0 seconds"):
+    with pytest.raises(error.TimeoutError, match=r"no answer within 0 seconds \(--timeout\)$"):
         await _exchange._within(0, asyncio.get_running_loop().create_future())
 
 

@@ -199,8 +199,9 @@ def test_files_of_tls(created: list[Any], tmp_path: Path) -> None:
     (tmp_path / "none.pem").write_text("nothing")
     for crt, private, why in (
         (None, key, "--tls-server-key needs --tls-server-certificate"),
-        (str(tmp_path / "gone"), key, f"{tmp_path / 'gone'} or {key}: No such file"),
-        (str(tmp_path / "gone"), None, f"{tmp_path / 'gone'}: No such file"),
+        (str(tmp_path / "gone"), key, f"'{tmp_path / 'gone'}': No such file"),
+        (str(tmp_path / "gone"), None, f"'{tmp_path / 'gone'}': No such file"),
+        (certificate, str(tmp_path / "gone"), f"'{tmp_path / 'gone'}': No such file"),
         (certificate, str(tmp_path / "none.pem"), "none.pem"),
         (certificate, None, "cert.pem"),
     ):

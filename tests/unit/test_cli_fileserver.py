@@ -17,8 +17,10 @@ from aiocoap.cli import fileserver
 from aiocoap.cli._files import Files
 from aiocoap.cli._storing import WritableFiles
 from aiocoap.cli.fileserver import FileServer, TellingSite, build_parser, sync_main
+from aiocoap.message import Message
 from aiocoap.meta import version
-from aiocoap.resource import Site
+from aiocoap.numbers.codes import CONTENT
+from aiocoap.resource import Resource, Site
 from aiocoap.util.cli import UsageError
 from tests.unit.block_parts import get
 
@@ -172,6 +174,26 @@ async def test_there_is_an_end_to_what_is_told(caplog: pytest.LogCaptureFixture)
     with pytest.raises(error.NoResource):
         await site.render(get())
     assert len(caplog.records) == 1002
+
+
+async def test_what_is_not_told_does_not_use_up_what_can_be(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Later(Resource):
+        async def render_get(self, request: Message) -> Message:
+            return Message(code=CONTENT, payload=b"more", block2=(1, False, 6))
+
+    site = TellingSite(lambda: 0.0)
+    site.add_resource(["a"], Later())
+    caplog.set_level(logging.INFO, "coap-server")
+    # Blocks after a file's first are details, which nobody wants to see here.
+    for _ in range(1100):
+        await site.render(get())
+    missing = get()
+    missing.opt.uri_path = ("none",)
+    with pytest.raises(error.NoResource):
+        await site.render(missing)
+    assert caplog.messages == [f"GET /none from {missing.remote}: 4.04 Not Found"]
 
 
 async def test_a_closed_standard_error(

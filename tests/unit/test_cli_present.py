@@ -21,6 +21,7 @@ from aiocoap.cli._present import (
     present_error,
     present_pong,
 )
+from aiocoap.credentials import CredentialsMissingError
 from aiocoap.message import Message
 from aiocoap.numbers.codes import (
     BAD_REQUEST,
@@ -247,6 +248,7 @@ def test_exit_codes_by_class(code: int, expected: int) -> None:
         (error.ResolutionError("x"), Exit.NO_ANSWER),
         (error.MessageError(), Exit.NO_ANSWER),
         (error.ConToMulticast(), Exit.USAGE),
+        (CredentialsMissingError("no key"), Exit.USAGE),
         (error.NoRequestInterface(), Exit.USAGE),
         (error.MissingRemoteError(), Exit.USAGE),
         (error.ResourceChanged(), Exit.OTHER),

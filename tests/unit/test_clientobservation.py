@@ -187,6 +187,17 @@ def test_repr() -> None:
     )
 
 
+def test_the_last_notification_before_an_error_is_not_lost() -> None:
+    observation = ClientObservation()
+    last = notification(1)
+    observation.callback(last)
+    observation.error(error.ObservationCancelled())
+    seen: list[Message] = []
+    observation.register_callback(seen.append)
+    observation.callback(notification(2))
+    assert seen == [last]
+
+
 # Iterations
 
 
@@ -283,3 +294,33 @@ async def test_an_iteration_is_cancelled_in_the_moment_of_a_notification() -> No
     observation.error(error.ObservationCancelled())
     await iterate(observation, seen)
     assert seen == [1, error.ObservationCancelled], "it was not taken"
+
+
+async def test_iterations_side_by_side() -> None:
+    observation = ClientObservation()
+    one: list[Any] = []
+    other: list[Any] = []
+    tasks = [asyncio.create_task(iterate(observation, seen)) for seen in (one, other)]
+    await turn()
+    assert "2 waiting" in repr(observation)
+    observation.callback(notification(1))
+    await turn()
+    tasks[0].cancel()
+    await turn()
+    assert "1 waiting" in repr(observation)
+    observation.callback(notification(2))
+    observation.error(error.NotObservable())
+    await tasks[1]
+    assert one == [1]
+    assert other == [1, 2, error.NotObservable]
+
+
+async def test_a_second_iteration_goes_on_where_the_first_ended() -> None:
+    observation = ClientObservation()
+    observation.callback(notification(1))
+    async for _ in observation:
+        break
+    observation.callback(notification(2))
+    async for message in observation:
+        assert message.opt.observe == 2
+        break

@@ -14,13 +14,14 @@ ALL = [getattr(_faults, name) for name in _faults.__all__]
 def test_all_are_errors_with_a_text_of_their_own(kind: type[Error]) -> None:
     assert issubclass(kind, Error)
     assert str(kind("the text")) in ("the text", "the request has no destination")
+    # Programs print what is raised without a text, too.
+    assert str(kind())
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ALL if issubclass(kind, HelpfulError)])
 def test_helpful_errors_say_something_without_being_told_anything(
     kind: type[HelpfulError],
 ) -> None:
-    assert str(kind())
     help_text = kind().extra_help(hints={"original_uri": "coap://h.example"})
     if kind in (HelpfulError,):
         assert help_text is None
@@ -54,5 +55,16 @@ def test_input_of_the_user_is_a_value_error_too() -> None:
         assert issubclass(kind, ValueError)
 
 
-def test_con_to_multicast_explains_itself() -> None:
-    assert "multicast" in str(_faults.ConToMulticast())
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (_faults.ConToMulticast, "multicast"),
+        (_faults.IncompleteUrlError, "no scheme or host"),
+        (_faults.NoRequestInterface, "no transport"),
+        (_faults.NotObservable, "can not be observed"),
+        (_faults.ObservationCancelled, "the server ended"),
+        (_faults.LibraryShutdown, "shut down"),
+    ],
+)
+def test_what_needs_no_text_explains_itself(kind: type[Error], text: str) -> None:
+    assert text in str(kind())

@@ -21,6 +21,7 @@ from aiocoap.transports import tcp
 from aiocoap.transports.resolution import BindError, Endpoint
 from aiocoap.transports.tcp import ConnectError, TCPServer
 from tests.streams import Streams, Wire, stream_message
+from tests.unit.stream_parts import Slow
 
 LOG = logging.getLogger("tests.tcp")
 
@@ -90,6 +91,46 @@ def test_more_in_one_piece_than_is_worked_on_at_once() -> None:
         peer.expect(CONTENT, token=b"t")
         peer.send_raw(HELLO[4:])
         peer.expect(CONTENT, token=b"t")
+
+
+def test_no_more_is_read_than_is_worked_on() -> None:
+    """Who sends many small messages has them wait in the system's buffers, not in ours."""
+    pings = encode_frame(stream_message(PING)) * 1000
+    with Streams(site()) as streams:
+        peer = streams.accept()
+        was_reading: list[bool] = []
+
+        def deliver() -> None:
+            peer.remote.data_received(pings)
+            was_reading.append(peer.wire.is_reading)
+
+        streams.clock.loop.call_soon(deliver)
+        streams.clock.settle()
+        assert was_reading == [False]
+        assert peer.wire.is_reading
+        for _ in range(1000):
+            peer.expect(PONG)
+
+
+def test_who_stops_to_read_while_there_is_more_to_be_worked_on() -> None:
+    pings = encode_frame(stream_message(PING)) * 1000
+    with Streams(site()) as streams:
+        peer = streams.accept()
+
+        def deliver() -> None:
+            peer.remote.data_received(pings)
+            peer.remote.pause_writing()
+
+        streams.clock.loop.call_soon(deliver)
+        streams.clock.settle()
+        assert not peer.wire.is_reading
+        assert peer.remote._reader.has_more
+        peer.remote.resume_writing()
+        assert not peer.wire.is_reading
+        streams.clock.settle()
+        assert peer.wire.is_reading
+        for _ in range(1000):
+            peer.expect(PONG)
 
 
 def test_large_answers_do_not_wait() -> None:
@@ -166,6 +207,32 @@ def test_the_end_of_the_stream_is_the_end_of_the_connection() -> None:
         peer.wire.close()
         with pytest.raises(NetworkError, match="the peer has closed the connection"):
             streams.result(request)
+
+
+def test_who_sends_nothing_any_more_still_gets_its_answers() -> None:
+    slow = Slow()
+    made = Site()
+    made.add_resource(["s"], slow)
+    with Streams(made) as streams:
+        peer = streams.accept()
+        for token in (b"1", b"2"):
+            peer.send(GET, token=token, uri_path=["s"])
+        assert peer.wire.protocol.eof_received()
+        slow.answer()
+        peer.expect(CONTENT, token=b"1")
+        assert not peer.wire.ended
+        slow.answer()
+        peer.expect(CONTENT, token=b"2")
+        peer.expect_closed()
+        assert not streams.server.connections
+
+
+def test_an_answer_that_has_just_been_made_goes_out_before_the_end() -> None:
+    with Streams(site()) as streams:
+        peer = streams.accept()
+        peer.remote._send_bytes(HELLO)
+        assert peer.remote.eof_received() is False
+        peer.expect(GET, token=b"t")
 
 
 @pytest.mark.parametrize(

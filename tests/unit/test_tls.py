@@ -16,7 +16,7 @@ import pytest
 from aiocoap.credentials import CredentialsMap, CredentialsMissingError
 from aiocoap.error import NetworkError, ResolutionError
 from aiocoap.message import Message
-from aiocoap.numbers.codes import GET
+from aiocoap.numbers.codes import CONTENT, GET
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.transports import tls
 from aiocoap.transports.connectionpool import Origin
@@ -488,6 +488,28 @@ def test_bytes_that_come_one_by_one(client: TLSClient, server: TLSServer) -> Non
     transport_of(theirs).sent = []
     exchange(ours, theirs)
     assert ours.signaling.is_open
+
+
+def test_who_says_that_nothing_follows_still_gets_its_answers(
+    client: TLSClient, server: TLSServer
+) -> None:
+    ours, theirs = connected(client), accepted(server)
+    exchange(ours, theirs)
+    theirs.signaling.begin(b"t")
+    assert ours._ssl is not None
+    with pytest.raises(ssl.SSLWantReadError):
+        ours._ssl.unwrap()
+    ours._push()
+    (data,) = transport_of(ours).sent
+    theirs.data_received(data)
+    assert not transport_of(theirs).is_closed
+    answer = Message(code=CONTENT, token=b"t")
+    answer.remote = theirs
+    theirs.send(answer)
+    cast("FakeLoop", server.loop).run()
+    assert str(theirs.end).endswith("the peer has closed the connection")
+    assert len(transport_of(theirs).sent[0]) > 24
+    assert transport_of(theirs).is_closed
 
 
 def test_an_altered_byte_ends_it(client: TLSClient, server: TLSServer) -> None:

@@ -68,9 +68,9 @@ def caused(problem: Exception, cause: Exception) -> Exception:
         (OSError("just text"), "just text"),
         (UsageError("no such thing"), "no such thing"),
         (ValueError(), "ValueError"),
-        (error.NotObservable(), "NotObservable"),
-        (error.RequestTimedOut(), "no answer. Nothing came back: "),
-        (error.TimeoutError("no answer within 2 seconds"), "no answer within 2 seconds. Nothing"),
+        (error.ResourceChanged(), "ResourceChanged"),
+        (error.RequestTimedOut(), "no answer. Check the address, "),
+        (error.TimeoutError("no answer within 2 seconds"), "no answer within 2 seconds. Check"),
         (error.ResolutionError("x.invalid has no address."), "x.invalid has no address. Check"),
         (
             caused(error.NetworkError(), ConnectionRefusedError(111, "Connection refused")),

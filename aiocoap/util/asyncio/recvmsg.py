@@ -38,8 +38,9 @@ _ERROR_ANCILLARY_SIZE = 512
 _BATCH = 16
 # Datagrams read in one go. More would not save much, and let other callbacks wait.
 _BATCHES = [range(size) for size in range(_BATCH + 1)]
-_MANY = 4
-# Number of datagrams in one go from which on it pays to send the answers in one go.
+_MANY = 8
+# Number of datagrams in one go from which on it pays to send the answers in one go. With fewer,
+# peers had better work on the first answer while the next is made.
 _ERROR_BATCH = range(64)
 _MAX_BUFFERED = 256
 # Datagrams that wait for the socket to take them; beyond, they are lost as they may be in any
