@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import datetime
+import hashlib
 import logging
 
 import aiocoap
@@ -26,13 +27,18 @@ class BlockResource(resource.Resource):
         while len(self.content) <= 1024:
             self.content += b"0123456789\n"
 
+    async def get_etag(self, request):
+        # For clients that have the content already, or mean to replace nothing but what they know.
+        return hashlib.sha256(self.content).digest()[:8]
+
     async def render_get(self, request):
-        return aiocoap.Message(payload=self.content)
+        # Content format 0 is plain text; who accepts nothing but another one gets an error.
+        return aiocoap.Message(content_format=0, payload=self.content)
 
     async def render_put(self, request):
         print(f"Somebody put {len(request.payload)} bytes here.")
         self.set_content(request.payload)
-        return aiocoap.Message(code=aiocoap.CHANGED, payload=self.content)
+        return aiocoap.Message(code=aiocoap.CHANGED, content_format=0, payload=self.content)
 
 
 class SeparateLargeResource(resource.Resource):
@@ -53,7 +59,7 @@ class SeparateLargeResource(resource.Resource):
             "stairs are climbed, and another nine to find it: whoever waits knows at least that "
             "there is somebody at home."
         )
-        return aiocoap.Message(payload=text.encode("ascii"))
+        return aiocoap.Message(content_format=0, payload=text.encode("ascii"))
 
 
 class TimeResource(resource.ObservableResource):
@@ -83,7 +89,7 @@ class TimeResource(resource.ObservableResource):
 
     async def render_get(self, request):
         now = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
-        return aiocoap.Message(payload=now.encode("ascii"))
+        return aiocoap.Message(content_format=0, payload=now.encode("ascii"))
 
 
 class WhoAmI(resource.Resource):
@@ -101,7 +107,6 @@ class WhoAmI(resource.Resource):
             text.append("Authenticated claims of the client: " + ", ".join(map(repr, claims)) + ".")
         else:
             text.append("No claims authenticated.")
-        # Content format 0 is plain text.
         return aiocoap.Message(content_format=0, payload="\n".join(text).encode("utf8"))
 
 

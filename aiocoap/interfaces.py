@@ -136,6 +136,18 @@ class MessageManager(ABC):
             remote: Where they came from.
         """
 
+    def dispatch_beginning(self, datagram: bytes, remote: EndpointAddress) -> None:  # noqa: B027
+        """Take in what a datagram begins with that is too large to be received whole.
+
+        Nothing comes of it unless this is overridden.
+
+        Args:
+            datagram: The first bytes of it.
+            remote: Where they came from.
+
+        RFC 7252 section 4.6.
+        """
+
     @abstractmethod
     def dispatch_message(self, message: Message) -> None:
         """Take in a decoded message.

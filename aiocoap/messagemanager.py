@@ -144,14 +144,56 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
         try:
             message = Message.decode(datagram, remote)
         except UnparsableMessage as problem:
-            if self._is_guarded(remote):
-                self._proof.receive(remote, len(datagram), self._time())
             self._reject_malformed(datagram, remote, problem)
             return
         # What the method for this says, without the call: it is asked for every datagram.
         if remote.is_global if self._guards is None else self._guards:
             self._take_in_unproven(message, len(datagram), self._time())
         self.dispatch_message(message)
+
+    def dispatch_beginning(self, datagram: bytes, remote: EndpointAddress) -> None:
+        """Answer a datagram of which only the first bytes were received.
+
+        A request is told to come in blocks, if it is the payload that was cut; all else that is
+        confirmable is rejected.
+
+        Args:
+            datagram: Its first bytes.
+            remote: Where they came from.
+
+        RFC 7252 sections 4.2 and 4.6.
+        """
+        self.log.debug("A datagram from %s is too large", remote)
+        try:
+            message = Message.decode(datagram, remote)
+        except UnparsableMessage as problem:
+            self._reject_malformed(datagram, remote, problem)
+            return
+        if remote.is_multicast_locally or message.mtype not in (Type.CON, Type.NON):
+            return
+        now = self._time()
+        if self._is_guarded(remote):
+            self._take_in_unproven(message, len(datagram), now)
+        if not message.code.is_request():
+            reset = self._heart.refuse(message) if message.mtype is Type.CON else None
+            if reset is not None:
+                self._send_datagram(reset, remote)
+            return
+        verdict, detail = self._receive(message, now)
+        self._follow_up()
+        if verdict is _REPLY:
+            self._send_datagram(detail, remote)
+        elif verdict is _REQUEST:
+            response = Message(
+                code=Code.REQUEST_ENTITY_TOO_LARGE,
+                payload=b"Send it in blocks",
+                size1=self._tuning.MAX_BODY_SIZE,
+            )
+            if (message.opt.no_response or 0) & 8:
+                response = Message(code=Code.EMPTY)
+            response.request, response.token = message, message.token
+            response.remote = remote.as_response_address()
+            self.send_message(response, None)
 
     def _is_guarded(self, remote: EndpointAddress) -> bool:
         """Whether a peer has to prove its address."""
@@ -191,6 +233,8 @@ class MessageManager(interfaces.TokenInterface, interfaces.MessageManager):
         Everything else is silence: other versions (section 3), and all that came by multicast
         (section 8.1).
         """
+        if self._is_guarded(remote):
+            self._proof.receive(remote, len(datagram), self._time())
         self.malformed_count += 1
         self.log.debug("Malformed datagram from %s: %s", remote, problem)
         if len(datagram) >= 4 and datagram[0] & 0xF0 == 0x40 and not remote.is_multicast_locally:

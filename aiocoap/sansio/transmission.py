@@ -6,7 +6,7 @@ The room knows no socket, no timer and no future, and not what came in but for a
 is told of messages and of the time, and tells what to send.
 
 RFC 7252 sections 4.2 to 4.4, 4.7 and 5.2.3, section 8.1 (multicast); RFC 7641 section 4.5
-(notifications).
+(notifications); RFC 7967 section 3.2 (requests without responses).
 
 Outgoing messages (:class:`Outgoing`)::
 
@@ -28,7 +28,9 @@ A notification can have a successor while it is out (:meth:`Reliability.notify`)
 
 A message is queued while NSTART others to the same endpoint are outstanding (section 4.7): a
 confirmable one until it is acknowledged or reset, a non-confirmable request until it is answered
-or could have been answered (see PROBING_RATE).  Queues are first in, first out.
+or could have been answered (see PROBING_RATE).  Queues are first in, first out.  A non-confirmable
+request that is not to be answered at all is in none: nothing is outstanding then, and its pace is
+the application's (RFC 7967 section 3.2).
 
 What strangers can make grow, and what happens at the bound:
 
@@ -73,6 +75,9 @@ _LATENESS = 1.0
 # strong requirements on the accuracy of clocks).
 
 _NEVER = float("inf")
+
+# The bits for 2.xx, 4.xx and 5.xx in No-Response.
+_ALL_CLASSES = 2 | 8 | 16
 
 
 class State(IntEnum):
@@ -240,7 +245,7 @@ class Transmission:
             out.state = _DELAYED
             self._encode_early(out)
             self._wait(out, now + delay)
-        elif mtype is _NON and is_response:
+        elif mtype is _NON and (is_response or _wants_no_response(message)):
             self._start(out, now)
         elif peer.queue or peer.outstanding >= min(tuning.NSTART, self.max_waiting):
             self._queue(out)
@@ -625,6 +630,11 @@ class Transmission:
 def _with_mid(datagram: bytes, mid: int) -> bytes:
     """Return a datagram with another Message ID."""
     return b"%b%b%b" % (datagram[:2], mid.to_bytes(2, "big"), datagram[4:])
+
+
+def _wants_no_response(request: Message) -> bool:
+    """Whether a request is not to be answered, whatever comes of it (RFC 7967 section 2.1)."""
+    return (request.opt.no_response or 0) & _ALL_CLASSES == _ALL_CLASSES
 
 
 def _encoded_early(message: Message) -> bytes:

@@ -441,7 +441,7 @@ class MessageInterfaceUDP6(RecvmsgDatagramProtocol, MessageInterface):
     def datagram_msg_received(
         self, data: bytes, ancdata: list[tuple[int, int, bytes]], flags: int, address: Any
     ) -> None:
-        """Hand a datagram on, unless it was cut short."""
+        """Hand a datagram on, or as much of it as was received."""
         remote: UDP6EndpointAddress | None
         try:
             remote = self._seen[address, ancdata[0][2]]
@@ -449,11 +449,12 @@ class MessageInterfaceUDP6(RecvmsgDatagramProtocol, MessageInterface):
             remote = self._first_seen(address, ancdata)
             if remote is None:
                 return
-        if flags & _MSG_TRUNC:
-            self._log.debug("Dropped a datagram from %s that is too large", remote)
-            return
         ctx = self._ctx
-        if ctx is not None:
+        if ctx is None:
+            return
+        if flags & _MSG_TRUNC:
+            ctx.dispatch_beginning(data, remote)
+        else:
             ctx.dispatch_datagram(data, remote)
 
     def _first_seen(

@@ -142,6 +142,24 @@ def test_put(server: Program, programs: tuple[Path, int]) -> None:
     assert client(programs[1], "other/block").stdout.count("quick brown fox") == 30
 
 
+@pytest.mark.parametrize("condition", ["If-None-Match", "If-Match=0xabcd"])
+def test_put_of_what_has_to_be_otherwise(
+    server: Program, programs: tuple[Path, int], condition: str
+) -> None:
+    put = ("-m", "PUT", "--payload", "new")
+    refused = client(programs[1], "other/block", *put, "--option", condition)
+    assert "4.12 Precondition Failed" in refused.stderr, refused
+    assert client(programs[1], "other/block").stdout.startswith("More than a kilobyte")
+    assert client(programs[1], "other/block", *put, "--option", "If-Match=").returncode == 0
+
+
+@pytest.mark.parametrize("path", ["time", "other/block", "other/separate", "whoami"])
+def test_all_that_it_has_is_text(server: Program, programs: tuple[Path, int], path: str) -> None:
+    assert client(programs[1], path, "--accept", "text/plain;charset=utf-8").returncode == 0
+    refused = client(programs[1], path, "--accept", "application/cbor")
+    assert "4.06 Not Acceptable" in refused.stderr, refused
+
+
 def test_observe(server: Program, programs: tuple[Path, int]) -> None:
     observer = Program(programs[0] / "clientObserve.py")
     try:

@@ -15,7 +15,7 @@ import pytest
 from aiocoap import error
 from aiocoap.message import Message
 from aiocoap.messagemanager import MAX_GIVE_UPS, MessageManager
-from aiocoap.numbers.codes import CONTENT, EMPTY, GET, POST
+from aiocoap.numbers.codes import CONTENT, EMPTY, GET, POST, REQUEST_ENTITY_TOO_LARGE
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.numbers.types import ACK, CON, NON, RST
 from tests.harness import Address, Clock, Endpoint, Floor, Pair
@@ -23,6 +23,10 @@ from tests.harness import Address, Clock, Endpoint, Floor, Pair
 LOCAL = "[2001:db8::a]"
 PEER = "[2001:db8::1]"
 GROUP = "[ff02::fd]"
+
+
+# A 4.13 with Size1 and a diagnostic message.
+BLOCKS_PLEASE = "628d0001beef" + "d32f800000" + "ff" + b"Send it in blocks".hex()
 
 
 class Bench:
@@ -247,6 +251,60 @@ def test_unexpected_messages_are_reset_if_confirmable(
     bench.hear(raw)
     assert bench.take() == answer
     assert bench.manager.malformed_count == 0
+
+
+@pytest.mark.parametrize(
+    ("raw", "answer"),
+    [
+        # Type, code and what follows the Message ID; then what it gets.
+        ("420300 01beefb474657374ff" + "78" * 100, [BLOCKS_PLEASE]),
+        # The option that was cut may be critical.
+        ("40030001b57465", ["70000001"]),
+        ("50030001b57465", []),
+        # No-Response.
+        ("42030001beefd1f508ff78", ["60000001"]),
+        ("42030001beefd1f502ff78", [BLOCKS_PLEASE]),
+        # Responses: there is no telling what the rest is.
+        ("42450001beefff78", ["70000001"]),
+        ("52450001beef61ff78", []),
+        ("62450001beefff78", []),
+        ("72450001beefff78", []),
+    ],
+)
+def test_what_is_too_large_to_be_received_is_answered(
+    bench: Bench, raw: str, answer: list[str]
+) -> None:
+    # RFC 7252 section 4.6.
+    for _ in range(2):
+        bench.manager.dispatch_beginning(bytes.fromhex(raw), bench.remote)
+        assert bench.take() == answer, "duplicates are no exception"
+    group = Address(PEER, LOCAL, "[ff02::fd]")
+    bench.manager.dispatch_beginning(bytes.fromhex(raw), group)
+    assert bench.take() == []
+    assert bench.floor.requests == []
+    bench.clock.advance(300)
+    assert bench.take() == []
+
+
+def test_a_non_confirmable_request_that_is_too_large(bench: Bench) -> None:
+    for _ in range(2):
+        bench.manager.dispatch_beginning(bytes.fromhex("52030001beefff78"), bench.remote)
+    [response] = bench.messages()
+    assert (response.mtype, response.code) == (NON, REQUEST_ENTITY_TOO_LARGE)
+    assert response.token == b"\xbe\xef"
+
+
+def test_what_is_too_large_is_an_address_that_is_not_proven() -> None:
+    class Suspicious(TransportTuning):
+        ADDRESS_PROOF = "all"
+
+    bench = Bench(Suspicious())
+    # Each of them allows for three times its size.
+    bench.manager.dispatch_beginning(bytes.fromhex("42030001beefff" + "78" * 100), bench.remote)
+    bench.manager.dispatch_beginning(bytes.fromhex("40030002b5"), bench.remote)
+    assert bench.take() == [BLOCKS_PLEASE, "70000002"]
+    bench.endpoint.close()
+    bench.clock.close()
 
 
 # Requests of our own

@@ -262,6 +262,24 @@ def test_a_short_request_has_at_least_one_timeout() -> None:
     bench.rest()
 
 
+def test_who_wants_no_response_waits_for_none() -> None:
+    bench = Bench()
+    first = bench.send(no_response=26)
+    assert first.confirmable
+    bench.send()
+    bench.outbox()
+    # One to acknowledge is outstanding, and another is queued.
+    outs = [bench.send(mtype=NON, no_response=26) for _ in range(3)]
+    assert [message.mid for message in bench.outbox()] == [out.mid for out in outs]
+    assert bench.send(mtype=NON, no_response=26, monitor=None).state is State.DONE
+    [last] = bench.outbox()
+    assert last.mtype is NON
+    # All of the rest is as ever: who wants to hear of some outcomes may hear of them.
+    assert bench.send(mtype=NON, no_response=2).state is State.QUEUED
+    assert bench.hear(RST, EMPTY, outs[1].mid)[0] is Verdict.RESET
+    bench.rest()
+
+
 def test_non_confirmable_responses_do_not_count() -> None:
     bench = Bench()
     assert isinstance(bench.send(CONTENT, mtype=NON, monitor=None), bytes)

@@ -217,6 +217,9 @@ class Manager:
 
     dispatch_error: Any = dispatch_datagram
 
+    def dispatch_beginning(self, datagram: bytes, remote: Any) -> None:
+        self.told.append((datagram, "cut", remote))
+
 
 class Transport:
     """Keeps what is sent."""
@@ -276,10 +279,15 @@ async def test_datagrams_without_packet_information() -> None:
     assert it._seen == {}
 
 
-async def test_what_was_cut_short_is_dropped() -> None:
+async def test_what_was_cut_short_is_no_datagram() -> None:
     it = interface()
     it.datagram_msg_received(b"a", pktinfo("::1"), socket.MSG_TRUNC, PEER)
-    assert it._ctx.told == []
+    [(data, how, remote)] = it._ctx.told
+    assert (data, how) == (b"a", "cut")
+    assert it.recognize_remote(remote)
+    told, it._ctx = it._ctx.told, None
+    it.datagram_msg_received(b"a", pktinfo("::1"), 0, PEER)
+    assert len(told) == 1, "it is closed"
 
 
 async def test_only_groups_that_were_joined_there_are_answered() -> None:
