@@ -104,6 +104,9 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         # Whether no more is read before what has come has been worked on.
         self._is_behind = False
 
+    _over: ClassVar[str] = "TCP"
+    # What connections are called where one goes wrong.
+
     # asyncio's calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -161,7 +164,11 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
                 return
         self._account(reader.pending)
         if reader.fault is not None:
-            self.abort(f"what came is no message: {reader.fault}")
+            if self.origin is None or self.signaling.is_open:
+                self.abort(f"what came is no message: {reader.fault}")
+            else:
+                # Whoever sees this has most likely got a port wrong.
+                self.abort(f"what answers there is no CoAP over {self._over} ({reader.fault})")
         elif reader.has_more:
             if self.reads:
                 self._catch_up()

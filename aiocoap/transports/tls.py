@@ -86,6 +86,8 @@ class TlsConnection(TcpConnection):
         "name_asked_for",
     )
 
+    _over = "TLS"
+
     def __init__(
         self,
         ctx: _TLSMixIn,

@@ -398,9 +398,11 @@ async def connect(
         )
     except BaseException as problem:
         sock.close()
-        if isinstance(problem, InvalidStatus):
-            status = problem.response.status_code
-            raise HandshakeError(f"the server refuses with HTTP status {status}") from problem
+        # That no redirection is followed is caused by such a status, too.
+        for cause in (problem, problem.__cause__):
+            if isinstance(cause, InvalidStatus):
+                status = cause.response.status_code
+                raise HandshakeError(f"the server refuses with HTTP status {status}") from problem
         # An error of TLS may be a ValueError as well.
         is_os = isinstance(problem, OSError)
         if not is_os and isinstance(problem, WebSocketException | ValueError | EOFError):

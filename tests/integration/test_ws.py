@@ -620,7 +620,10 @@ async def test_a_server_without_the_subprotocol_is_left() -> None:
     ("answer", "text"),
     [
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "HTTP status 404"),
-        (b"HTTP/1.1 302 Found\r\nLocation: ws://[::1]:1/\r\nContent-Length: 0\r\n\r\n", "redirect"),
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: ws://[::1]:1/\r\nContent-Length: 0\r\n\r\n",
+            "HTTP status 302",
+        ),
         (b"SSH-2.0-what\r\n\r\n", "no WebSocket"),
         (b"", "no WebSocket"),
         (None, "timed out"),
