@@ -48,7 +48,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         transports transports.resolution transports.udpsocket transports.generic_udp
         transports.simple6 transports.simplesocketserver transports.udp6
         transports.rfc8323common transports.connectionpool
-        transports.tcp transports.tlsclaims transports.tlsfaults transports.tls
+        transports.tcp transports.tlsclaims transports.tlscontext transports.tlsfaults
+        transports.tls
         transports.wslink transports.ws
         """,
     ),
