@@ -292,12 +292,6 @@ class _TCPPooling(ConnectionPool[Origin]):
     scheme: ClassVar[str] = "coap+tcp"
     default_port: ClassVar[int] = COAP_PORT
 
-    def __init__(self, tman: TokenManager, log: Logger, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(tman, log, loop)
-        # What the event loop still knows, even if nothing goes over it any more.
-        self._alive: set[RFC8323Remote] = set()
-        self._all_gone: asyncio.Future[None] | None = None
-
     def _origin_of(self, destination: EndpointAddress) -> Origin | None:
         """Return host and port where the scheme is that of the transport."""
         if destination.scheme != self.scheme:
@@ -313,23 +307,9 @@ class _TCPPooling(ConnectionPool[Origin]):
         """Take note that the event loop knows a connection."""
         self._alive.add(connection)
 
-    def forget_transport(self, connection: RFC8323Remote) -> None:
-        """Take note that the event loop has forgotten a connection."""
-        super().forget_transport(connection)
-        self._alive.discard(connection)
-        if not self._alive and self._all_gone is not None and not self._all_gone.done():
-            self._all_gone.set_result(None)
-
-    async def _closed(self) -> None:
-        """Wait until the event loop has forgotten the connections."""
-        for is_last in (False, True):
-            if not self._alive:
-                return
-            if is_last:
-                for connection in self._alive:
-                    connection._close(False)
-            self._all_gone = self.loop.create_future()
-            await asyncio.wait([self._all_gone], timeout=self.tuning.RELEASE_TIMEOUT)
+    def _drop(self, one: TcpConnection) -> None:
+        """End a connection without waiting for anything."""
+        one._close(False)
 
 
 class TCPClient(_TCPPooling):

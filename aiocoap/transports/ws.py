@@ -310,11 +310,9 @@ class WSPool(ConnectionPool[PoolKey]):
         self._servers: list[Server] = []
         # Host and port of each, in their order.
         self._bound: list[tuple[str, int]] = []
-        # What the event loop knows, and what of that is not ready yet.
-        self._links: dict[Link, None] = {}
+        # What is alive and not ready yet.
         self._opening: dict[Link, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._all_gone: asyncio.Future[None] | None = None
 
     # How it is opened
 
@@ -563,6 +561,7 @@ class WSPool(ConnectionPool[PoolKey]):
 
     def link_expected(self, link: Link) -> None:
         """Take note of a peer's link; one too many makes the oldest go that is not ready yet."""
+        self._alive.add(link)
         self._opening[link] = None
         if len(self._opening) > MAX_OPENING:
             oldest = next(iter(self._opening))
@@ -572,26 +571,19 @@ class WSPool(ConnectionPool[PoolKey]):
     def link_failed(self, link: Link) -> None:
         """Take note that there will be no link."""
         self._opening.pop(link, None)
-        if not self._has_links and self._all_gone is not None and not self._all_gone.done():
-            self._all_gone.set_result(None)
+        self._alive.discard(link)
 
     def link_made(self, link: Link) -> None:
         """Take note of a new link."""
-        self._links[link] = None
+        self._alive.add(link)
         if link.is_server and link not in self._opening:
             self.link_expected(link)
 
     def link_lost(self, link: Link) -> None:
         """Take note that the event loop has forgotten a link."""
-        del self._links[link]
         if isinstance(link.user, WSRemote):
             self.forget_transport(link.user)
         self.link_failed(link)
-
-    @property
-    def _has_links(self) -> bool:
-        """Whether the event loop knows any link."""
-        return bool(self._links or self._opening)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run something until it is done."""
@@ -607,18 +599,15 @@ class WSPool(ConnectionPool[PoolKey]):
             server.close(close_connections=False)
 
     async def _closed(self) -> None:
-        """Wait until the event loop has forgotten the connections."""
+        """Wait until the event loop has forgotten the connections, and see to it that it does."""
         for link in list(self._opening):
             link.abort()
-        for is_last in (False, True):
-            if not self._has_links:
-                break
-            if is_last:
-                for link in {**self._links, **self._opening}:
-                    link.abort()
-            self._all_gone = self.loop.create_future()
-            await asyncio.wait([self._all_gone], timeout=self.tuning.RELEASE_TIMEOUT)
+        await super()._closed()
         for server in self._servers:
             await server.wait_closed()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _drop(self, one: Link) -> None:
+        """End a link without waiting for anything."""
+        one.abort()

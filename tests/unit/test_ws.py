@@ -403,7 +403,7 @@ async def test_the_oldest_handshake_makes_room(monkeypatch: pytest.MonkeyPatch) 
     assert links[1].calls == []
     for link in (*links, own):
         bench.pool.link_lost(link)
-    assert not bench.pool._links
+    assert not bench.pool._alive
     assert not bench.pool._opening
 
 
