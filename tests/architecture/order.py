@@ -50,7 +50,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         transports.rfc8323common transports.roster transports.connectionpool
         transports.tcp transports.tlsclaims transports.tlscontext transports.tlsfaults
         transports.tls
-        transports.wslink transports.ws
+        transports.wslink transports.wsremote transports.ws
         """,
     ),
     ("4 hands: resources", "util.linkformat resource"),
