@@ -424,7 +424,12 @@ class CredentialsMap(dict[str, Any]):
     accept what it only is a client with.
     """
 
-    __slots__ = ()
+    __slots__ = ("_system_trusting",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # By scheme: what trusts the certificates that the system trusts.
+        self._system_trusting: dict[str, SSLContext] = {}
 
     def load_from_dict(self, d: Mapping[str, Any]) -> None:
         """Add the entries of a credentials file, in place of any of the same keys.
@@ -537,7 +542,8 @@ class CredentialsMap(dict[str, Any]):
         Returns:
             A context that trusts the certificates of the most specific entry, or shares its key
             (if the entry is one for the scheme: keys under ``*`` are those of DTLS alone); where
-            there is none, it trusts the certificates that the system trusts.
+            there is none, it trusts the certificates that the system trusts, and is the same for
+            all servers of the scheme.
 
         Raises:
             CredentialsMissingError: The certificates can not be used (any more), or a key is to
@@ -553,7 +559,11 @@ class CredentialsMap(dict[str, Any]):
                     return entry.ssl_client_context()
                 if isinstance(entry, DTLS) and key.startswith(f"{scheme}:"):
                     return _psk_client_context(entry)
-        return ssl.create_default_context()
+        context = self._system_trusting.get(scheme)
+        if context is None:
+            # There are many, and reading them takes longer than all else about a connection.
+            context = self._system_trusting[scheme] = ssl.create_default_context()
+        return context
 
     def client_authorities(self) -> list[str]:
         """Return the files of certificates that a server trusts its clients by."""

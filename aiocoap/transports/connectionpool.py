@@ -32,6 +32,7 @@ from ..util import hostportjoin
 from ..util.logration import LogRation
 from .resolution import split_destination
 from .rfc8323common import RFC8323Remote
+from .roster import Roster
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -123,7 +124,9 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
         self.log = log
         self.loop = loop
         self.tuning: TransportTuning = tman.transport_tuning
-        self.connections: dict[RFC8323Remote, None] = {}
+        self.connections: Roster[RFC8323Remote] = Roster()
+        # What the event loop knows, even if nothing goes over it any more.
+        self._alive: Roster[Any] = Roster()
         self.count = 0
         self._by_origin: dict[OriginT, RFC8323Remote] = {}
         self._connecting: dict[OriginT, asyncio.Task[RFC8323Remote]] = {}
@@ -139,8 +142,6 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
             MAX_LOGGED, "More connections end like that; no more are logged in this minute"
         )
         self._is_shut_down = False
-        # Who waits for the last connection to go.
-        self._emptied: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.scheme}, {len(self.connections)} connection(s)>"
@@ -171,6 +172,14 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
 
         Raises:
             NetworkError: It can not be opened.
+        """
+
+    @abstractmethod
+    def _drop(self, one: Any) -> None:
+        """End what the event loop knows without waiting for anything.
+
+        Args:
+            one: What the transport has added to those that are alive.
         """
 
     # Where requests go
@@ -304,7 +313,7 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
         """
         if self._is_shut_down or not self._make_room():
             return False
-        self.connections[connection] = None
+        self.connections.add(connection)
         deadline = connection.patience.deadline
         assert deadline is not None  # it is new
         self._looks.add(connection, deadline)
@@ -353,6 +362,7 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
     def forget_transport(self, connection: RFC8323Remote) -> None:
         """Take note that the event loop has forgotten a connection."""
         self._looks.discard(connection)
+        self._alive.discard(connection)
 
     def account(self, difference: int) -> bool:
         """Take note of bytes that are kept.
@@ -396,13 +406,11 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
 
     def forget(self, connection: RFC8323Remote) -> None:
         """Take a connection out of all tables."""
-        self.connections.pop(connection, None)
+        self.connections.discard(connection)
         self._looks.discard(connection)
         origin = connection.origin
         if origin is not None and self._by_origin.get(origin) is connection:
             del self._by_origin[origin]
-        if not self.connections and self._emptied is not None and not self._emptied.done():
-            self._emptied.set_result(None)
 
     # Time
 
@@ -474,9 +482,7 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
         await self._stop_listening()
         for connection in list(self.connections):
             connection.release()
-        if self.connections:
-            self._emptied = self.loop.create_future()
-            await asyncio.wait([self._emptied], timeout=self.tuning.RELEASE_TIMEOUT)
+        await self.connections.emptied(self.tuning.RELEASE_TIMEOUT)
 
     async def _stop_listening(self) -> None:
         """Accept no connections any more."""
@@ -498,7 +504,11 @@ class ConnectionPool(TokenInterface, Generic[OriginT]):
         await self._closed()
 
     async def _closed(self) -> None:
-        """Wait until the event loop has forgotten the connections."""
+        """Wait until the event loop has forgotten the connections, and see to it that it does."""
+        await self._alive.emptied(self.tuning.RELEASE_TIMEOUT)
+        for one in list(self._alive):
+            self._drop(one)
+        await self._alive.emptied(self.tuning.RELEASE_TIMEOUT)
 
 
 def _connection_limit() -> int:

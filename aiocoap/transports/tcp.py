@@ -104,6 +104,9 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
         # Whether no more is read before what has come has been worked on.
         self._is_behind = False
 
+    _over: ClassVar[str] = "TCP"
+    # What connections are called where one goes wrong.
+
     # asyncio's calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -161,7 +164,11 @@ class TcpConnection(asyncio.Protocol, RFC8323Remote, EndpointAddress):
                 return
         self._account(reader.pending)
         if reader.fault is not None:
-            self.abort(f"what came is no message: {reader.fault}")
+            if self.origin is None or self.signaling.is_open:
+                self.abort(f"what came is no message: {reader.fault}")
+            else:
+                # Whoever sees this has most likely got a port wrong.
+                self.abort(f"what answers there is no CoAP over {self._over} ({reader.fault})")
         elif reader.has_more:
             if self.reads:
                 self._catch_up()
@@ -285,12 +292,6 @@ class _TCPPooling(ConnectionPool[Origin]):
     scheme: ClassVar[str] = "coap+tcp"
     default_port: ClassVar[int] = COAP_PORT
 
-    def __init__(self, tman: TokenManager, log: Logger, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(tman, log, loop)
-        # What the event loop still knows, even if nothing goes over it any more.
-        self._alive: set[RFC8323Remote] = set()
-        self._all_gone: asyncio.Future[None] | None = None
-
     def _origin_of(self, destination: EndpointAddress) -> Origin | None:
         """Return host and port where the scheme is that of the transport."""
         if destination.scheme != self.scheme:
@@ -306,23 +307,9 @@ class _TCPPooling(ConnectionPool[Origin]):
         """Take note that the event loop knows a connection."""
         self._alive.add(connection)
 
-    def forget_transport(self, connection: RFC8323Remote) -> None:
-        """Take note that the event loop has forgotten a connection."""
-        super().forget_transport(connection)
-        self._alive.discard(connection)
-        if not self._alive and self._all_gone is not None and not self._all_gone.done():
-            self._all_gone.set_result(None)
-
-    async def _closed(self) -> None:
-        """Wait until the event loop has forgotten the connections."""
-        for is_last in (False, True):
-            if not self._alive:
-                return
-            if is_last:
-                for connection in self._alive:
-                    connection._close(False)
-            self._all_gone = self.loop.create_future()
-            await asyncio.wait([self._all_gone], timeout=self.tuning.RELEASE_TIMEOUT)
+    def _drop(self, one: TcpConnection) -> None:
+        """End a connection without waiting for anything."""
+        one._close(False)
 
 
 class TCPClient(_TCPPooling):

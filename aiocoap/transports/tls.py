@@ -4,7 +4,8 @@ Here live :class:`TLSClient` and :class:`TLSServer`, which put TLS below the con
 :mod:`aiocoap.transports.tcp`.
 
 The room knows the :mod:`ssl` module; which certificates and keys are used is said in
-:mod:`aiocoap.credentials`, what they prove in :mod:`aiocoap.transports.tlsclaims`, what is wrong in
+:mod:`aiocoap.credentials`, how servers get to know them in :mod:`aiocoap.transports.tlscontext`,
+what they prove in :mod:`aiocoap.transports.tlsclaims`, what is wrong in
 :mod:`aiocoap.transports.tlsfaults`, and what goes over a connection is none of its business.
 
 RFC 8323 section 8.2 (``coaps+tcp``), section 8.5 (names of servers) and section 9.1.
@@ -25,22 +26,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import ssl
-import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from .._faults import NetworkError, ResolutionError
-from ..credentials import PSK_CIPHERS, CredentialsMap, CredentialsMissingError
 from ..numbers.constants import COAPS_PORT
 from ..util import hostportjoin
 from .connectionpool import Origin
 from .tcp import ConnectError, TCPClient, TcpConnection, TCPServer
 from .tlsclaims import claims_of
+from .tlscontext import ALPN, heard_by, prepare
 from .tlsfaults import HELP_REFUSED, TlsError, explanation
 
 if TYPE_CHECKING:
@@ -52,12 +50,6 @@ __all__ = ["TLSClient", "TLSServer", "TlsConnection", "TlsError"]
 
 MAX_HANDSHAKES = 512
 """Number of handshakes of a server that are under way at the same time."""
-
-_ALPN = "coap"
-# What CoAP is called in the handshake (RFC 8323 section 11.7).
-
-_OTHER_ALPN = ("h2", "http/1.1")
-# What contexts may offer that serve others than us as well.
 
 
 class TlsConnection(TcpConnection):
@@ -85,6 +77,8 @@ class TlsConnection(TcpConnection):
         "known_as",
         "name_asked_for",
     )
+
+    _over = "TLS"
 
     def __init__(
         self,
@@ -183,13 +177,9 @@ class TlsConnection(TcpConnection):
     def _shake_hands(self) -> None:
         """Go on with the handshake."""
         assert self._ssl is not None  # it has begun
-        # The ssl module reports names that are not ASCII by a traceback, each time that a
-        # stranger asks for one.
-        hook = sys.unraisablehook
-        sys.unraisablehook = partial(_leave_out_names, hook)
-        _at_work.connection = self
         try:
-            self._ssl.do_handshake()
+            with heard_by(self):
+                self._ssl.do_handshake()
         except ssl.SSLWantReadError:
             self._push()
             return
@@ -197,9 +187,6 @@ class TlsConnection(TcpConnection):
             self._push()
             self._break(problem)
             return
-        finally:
-            _at_work.connection = None
-            sys.unraisablehook = hook
         self._push()
         pool = cast("_TLSMixIn", self._pool)
         pool.forget_handshake(self)
@@ -236,16 +223,16 @@ class TlsConnection(TcpConnection):
                 port = self._transport.get_extra_info("sockname")[1]
                 pool = cast("TLSServer", self._pool)
                 self._local_hostinfo = pool._hostinfo(self.name_asked_for, port)
-            is_fine = protocol in (None, _ALPN)
+            is_fine = protocol in (None, ALPN)
         else:
             # RFC 8323 section 8.2
             port = self._transport.get_extra_info("peername")[1]
-            is_fine = protocol == _ALPN or (protocol is None and port == COAPS_PORT)
+            is_fine = protocol == ALPN or (protocol is None and port == COAPS_PORT)
         if is_fine:
             return None
         return TlsError(
             f"{self._remote_hostinfo} speaks TLS, but does not say that it speaks CoAP "
-            f"(by ALPN {_ALPN!r})",
+            f"(by ALPN {ALPN!r})",
             "Check the port. On any but 5684, the server has to negotiate the protocol: the ssl "
             'module does that after context.set_alpn_protocols(["coap"]).',
         )
@@ -390,7 +377,7 @@ class TLSClient(_TLSMixIn, TCPClient):
         context = self.tman.client_credentials.ssl_client_context(
             self.scheme, self._hostinfo(*origin)
         )
-        context.set_alpn_protocols([_ALPN])
+        context.set_alpn_protocols([ALPN])
         # Neither zones nor the dot of the root are part of names in certificates.
         name = origin.host.partition("%")[0].removesuffix(".")
         try:
@@ -497,7 +484,7 @@ class TLSServer(_TLSMixIn, TCPServer):
             CredentialsMissingError: What the credentials say can not be used.
         """
         assert context is not None  # the catalog says that it is needed
-        _prepare(context, self.tman.server_credentials)
+        prepare(context, self.tman.server_credentials)
         self._context = context
 
     def _accept(self) -> TcpConnection:
@@ -528,124 +515,3 @@ class TLSServer(_TLSMixIn, TCPServer):
         for connection in list(self._handshakes):
             connection.lose("the own end was shut down")
             connection._close(False)
-
-
-# What a server's context gets to know
-
-
-_at_work = threading.local()
-# Whose handshake a callback is about; there may be a loop in each of several threads.
-
-_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?", re.IGNORECASE)
-
-
-def _leave_out_names(hook: Any, unraisable: Any) -> None:
-    """Report an exception that nobody could catch, unless it is of the kind known here."""
-    if unraisable.exc_type is not UnicodeDecodeError or not isinstance(unraisable.object, bytes):
-        hook(unraisable)
-
-
-class _NameListener:
-    """Remembers the name that clients ask for (SNI).
-
-    Args:
-        previous: What wants to know about that, too.
-    """
-
-    def __init__(self, previous: Any) -> None:
-        self._previous = previous
-
-    def __call__(
-        self, ssl_object: ssl.SSLObject, name: str | None, context: ssl.SSLContext
-    ) -> int | None:
-        connection: TlsConnection | None = getattr(_at_work, "connection", None)
-        # It becomes part of URIs.
-        if connection is not None and name is not None and _NAME.fullmatch(name):
-            connection.name_asked_for = name.lower()
-        if self._previous is None:
-            return None
-        answer: int | None = self._previous(ssl_object, name, context)
-        return answer
-
-
-def _prepare(context: ssl.SSLContext, credentials: CredentialsMap) -> None:
-    """Add to a server's context what it needs for CoAP.
-
-    Raises:
-        CredentialsMissingError: What the credentials say can not be used.
-    """
-    if not isinstance(context, ssl.SSLContext):
-        raise TypeError(f"a server's context is an ssl.SSLContext, not {context!r}")
-    if context.minimum_version < ssl.TLSVersion.TLSv1_2:
-        # RFC 7925 section 4, RFC 8996
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-    authorities = credentials.client_authorities()
-    for name in authorities:
-        try:
-            context.load_verify_locations(name)
-        except OSError as problem:
-            raise CredentialsMissingError(f"certificates in {name!r}: {problem.strerror}") from None
-    if authorities and context.verify_mode is ssl.CERT_NONE:
-        context.verify_mode = ssl.CERT_REQUIRED
-    if credentials.has_dtls_psk():
-        _take_keys(context, credentials)
-    if not _selects(context, _ALPN):
-        others = [name for name in _OTHER_ALPN if _selects(context, name)]
-        context.set_alpn_protocols([_ALPN, *others])
-    if not isinstance(context.sni_callback, _NameListener):
-        context.sni_callback = _NameListener(context.sni_callback)
-
-
-def _take_keys(context: ssl.SSLContext, credentials: CredentialsMap) -> None:
-    """Let clients authenticate by pre-shared keys, if Python can do that.
-
-    RFC 4279, RFC 7925 section 4.2.
-    """
-    set_callback = getattr(context, "set_psk_server_callback", None)
-    if set_callback is None:
-        # The credentials may be meant for DTLS.
-        return
-    # By version 1.3, it could not be told whether a key was used in the end.  Nor can it be told
-    # whose session it was that is resumed.
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_TICKET
-    with_keys = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with_keys.set_ciphers(PSK_CIPHERS)
-    suites = [suite["name"] for one in (context, with_keys) for suite in one.get_ciphers()]
-    # Those of version 1.3 have other names, and can not be chosen.
-    context.set_ciphers(":".join(name for name in suites if not name.startswith("TLS_")))
-
-    def key_of(identity: str | None) -> bytes:
-        try:
-            known_as, psk = credentials.find_dtls_psk((identity or "").encode())
-        except (KeyError, UnicodeError):
-            return b""
-        connection: TlsConnection | None = getattr(_at_work, "connection", None)
-        if connection is not None:
-            connection.known_as = known_as
-        return psk
-
-    set_callback(key_of)
-
-
-def _selects(context: ssl.SSLContext, protocol: str) -> bool:
-    """Whether a server's context would choose a protocol that is the only one offered to it.
-
-    It can not be asked for that, so it is tried out, in memory.
-    """
-    asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    asking.check_hostname = False
-    asking.verify_mode = ssl.CERT_NONE
-    asking.set_alpn_protocols([protocol])
-    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = asking.wrap_bio(back, there)
-    server = context.wrap_bio(there, back, server_side=True)
-    for end in (client, server, client):
-        try:
-            end.do_handshake()
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError:
-            # It has no certificate.
-            return False
-    return client.selected_alpn_protocol() == protocol

@@ -1,12 +1,11 @@
 """CoAP over WebSockets.
 
-Here live :class:`WSRemote`, one connection, and :class:`WSPool`, the transport, which opens such
-connections, accepts them, or both.  Either end of a connection may send requests.
+Here lives :class:`WSPool`, the transport, which opens connections, accepts them, or both.  Either
+end of a connection may send requests.
 
 The room knows addresses and sockets; what WebSockets are is known in
 :mod:`aiocoap.transports.wslink`, which is imported when there is something to connect to or to
-listen to, and what goes over a connection is a matter of
-:mod:`aiocoap.transports.rfc8323common`.
+listen to, and what a connection is, in :mod:`aiocoap.transports.wsremote`.
 
 RFC 8323 section 4 (WebSockets), sections 8.3 and 8.4 (``coap+ws`` and ``coaps+ws``).
 
@@ -26,19 +25,17 @@ import os
 import socket
 from collections.abc import Coroutine, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import defaults
-from .._faults import NetworkError, NoRequestInterface, UnparsableMessage
+from .._faults import NetworkError, NoRequestInterface
 from ..address import EndpointAddress
-from ..sansio.framing import decode_unframed, encode_unframed
 from ..util import hostportjoin
 from .connectionpool import ConnectionPool, Origin, canonical_host
 from .resolution import host_of_sockaddr, resolve, resolve_bind, split_destination
-from .rfc8323common import RFC8323Remote
 from .tcp import ConnectError, listening_socket, prepare_socket
-from .tlsclaims import claims_of
 from .tlsfaults import TlsError, explanation
+from .wsremote import DEFAULT_PORTS, PoolKey, WSRemote, authority
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -47,7 +44,6 @@ if TYPE_CHECKING:
 
     from ..credentials import CredentialsMap
     from ..interfaces import TokenManager
-    from ..message import Message
     from .wslink import Link, Server, ServerLink
 
 __all__ = ["LibraryMissing", "PoolKey", "WSPool", "WSRemote"]
@@ -57,9 +53,6 @@ SERVER_PORT = 8683
 
 MAX_OPENING = 1024
 """Number of connections whose opening handshake is not complete."""
-
-# Ports that URIs without one stand for.
-_DEFAULT_PORTS = {"coap+ws": 80, "coaps+ws": 443}
 
 
 class LibraryMissing(NoRequestInterface, ImportError):
@@ -90,210 +83,6 @@ def _library() -> Any:
     return library
 
 
-class PoolKey(NamedTuple):
-    """What connections are opened for, and told apart by."""
-
-    scheme: str
-    """``coap+ws`` or ``coaps+ws``."""
-    hostinfo: str
-    """Host in lower case, with the port where it is not that of the scheme."""
-
-    @property
-    def host(self) -> str:
-        """Address or name, perhaps with a zone."""
-        return split_destination(self.hostinfo)[0]
-
-    @property
-    def port(self) -> int:
-        """1 to 65535."""
-        return split_destination(self.hostinfo, _DEFAULT_PORTS[self.scheme])[1]
-
-
-def _hostinfo(scheme: str, host: str, port: int) -> str:
-    """Return an authority as it stands in URIs of a scheme."""
-    return hostportjoin(host, None if port == _DEFAULT_PORTS[scheme] else port)
-
-
-def _hostinfo_of(scheme: str, sockaddr: tuple[Any, ...] | None) -> str:
-    """Return the authority of a socket address, which there is none of when the socket is gone."""
-    if not sockaddr:
-        return "(nobody)"
-    return _hostinfo(scheme, host_of_sockaddr(sockaddr), sockaddr[1])
-
-
-class WSRemote(RFC8323Remote, EndpointAddress):
-    """One connection over a WebSocket, and the address of its other end.
-
-    Args:
-        pool: The pool that it belongs to.
-        connection: A link whose opening handshake is complete.
-        loop: The running event loop.
-        log: Logger.
-        scheme: ``coap+ws`` or ``coaps+ws``.
-        local_hostinfo: Authority that the peer connected to, if it opened the connection.
-        remote_hostinfo: Authority that was connected to, if it was opened from here.
-    """
-
-    __slots__ = ("_connection", "_gate", "_held", "_scheme")
-
-    def __init__(
-        self,
-        pool: WSPool,
-        connection: Link,
-        loop: asyncio.AbstractEventLoop,
-        log: Logger,
-        *,
-        scheme: str,
-        local_hostinfo: str | None = None,
-        remote_hostinfo: str | None = None,
-    ) -> None:
-        self._scheme = scheme
-        self._begin(pool, None if remote_hostinfo is None else PoolKey(scheme, remote_hostinfo))
-        self._local_hostinfo = local_hostinfo or _hostinfo_of(scheme, connection.local_address)
-        self._remote_hostinfo = remote_hostinfo or _hostinfo_of(scheme, connection.remote_address)
-        # What the pool has been told of what has not been worked on.
-        self._held = 0
-        # What is waited for as long as nothing is read.
-        self._gate: asyncio.Future[None] | None = None
-        self._connection = connection
-        connection.attach(self)
-
-    @property
-    def scheme(self) -> str:
-        """URI scheme of the connection; it is the same at both ends."""
-        return self._scheme
-
-    @property
-    def authenticated_claims(self) -> tuple[str, ...]:
-        """What the peer has proved about itself, for access decisions (unstable).
-
-        They are those of :attr:`aiocoap.transports.tls.TlsConnection.authenticated_claims`, of a
-        verified certificate; without one there are none.
-        """
-        ssl_object = self._connection.ssl_object
-        if ssl_object is None:
-            return ()
-        return claims_of(ssl_object, None)
-
-    # Messages that come
-
-    async def run(self) -> None:
-        """Take in what comes, until the connection is gone."""
-        link = self._connection
-        try:
-            while (data := await link.receive()) is not None:
-                # What comes after the end is read for the sake of the closing handshake.
-                if self.end is None:
-                    self._receive(data)
-                if not (self.reads or self.end is not None or link.is_lost):
-                    self._gate = self._pool.loop.create_future()
-                    await self._gate
-                    self._gate = None
-            self.lose(link.reason)
-        except Exception as problem:
-            # It is ours, and nobody above could tell of it.
-            self._pool.loop.call_exception_handler(
-                {"message": f"{self!r} can not go on", "exception": problem}
-            )
-            self.lose("it can not go on")
-            link.abort()
-        finally:
-            self._account(0)
-
-    def _receive(self, data: str | bytes) -> None:
-        """Take in a message of the WebSocket.
-
-        RFC 8323 section 4.2: it is binary, and a message of CoAP as a whole.
-        """
-        if isinstance(data, str):
-            self.abort("text is no message")
-            return
-        try:
-            message = decode_unframed(data, self)
-        except UnparsableMessage as fault:
-            self.abort(f"what came is no message: {fault}")
-            return
-        self._note_held(True)
-        if self.end is None:
-            self._take(message)
-            if self.signaling.release is not None:
-                self.close_if_done()
-
-    def note_bytes(self) -> None:
-        """Take note that something came."""
-        if self.end is None:
-            self._note_held(False)
-
-    def _note_held(self, is_progress: bool) -> None:
-        """Take note of how much there is that has not been worked on."""
-        held = self._connection.held
-        self.patience.received(self._pool.loop.time(), held > 0, is_progress)
-        if held != self._held:
-            self._account(held)
-
-    def _account(self, held: int) -> None:
-        """Tell the pool how many bytes are kept of what has not been worked on."""
-        is_bearable = self._pool.account(held - self._held)
-        self._held = held
-        if not is_bearable:
-            self.abort("there are too many unfinished messages")
-
-    def note_stall(self) -> None:
-        """Take note that the peer does not read."""
-        self._stall()
-
-    def note_flow(self) -> None:
-        """Take note that the peer reads again."""
-        if self.end is None:
-            self._flow()
-
-    def note_end(self, reason: str, is_fault: bool) -> None:
-        """Take note that the closing handshake has begun."""
-        if self.end is None:
-            if is_fault:
-                self._pool.log_end(self, reason)
-            self.lose(reason)
-            self._close(True)
-
-    def note_loss(self) -> None:
-        """Take note that the connection is gone: what came before is still taken in."""
-        self._go_on()
-
-    def _go_on(self) -> None:
-        """Take in messages again."""
-        if self._gate is not None and not self._gate.done():
-            self._gate.set_result(None)
-
-    # What is the transport's part of a connection
-
-    def _encode(self, message: Message) -> bytes:
-        return encode_unframed(message)
-
-    def _send_bytes(self, data: bytes) -> None:
-        self._connection.send_now(data)
-
-    def flush(self) -> None:
-        """Do nothing: a WebSocket's messages have gone already."""
-
-    def _read_on(self, is_wanted: bool) -> None:
-        self._connection.read_on(is_wanted)
-        if is_wanted:
-            self._go_on()
-
-    def _close(self, is_orderly: bool) -> None:
-        self._go_on()
-        if self._connection.is_lost:
-            return
-        if is_orderly:
-            if not self._is_stalled:
-                # The other half of the closing handshake has to be read.
-                self._connection.read_on(True)
-            self._connection.part()
-            self._pool.watch_end(self)
-        else:
-            self._connection.abort()
-
-
 class WSPool(ConnectionPool[PoolKey]):
     """All connections over WebSockets of a context, whichever end opened them.
 
@@ -302,7 +91,7 @@ class WSPool(ConnectionPool[PoolKey]):
     """
 
     scheme: ClassVar[str] = "coap+ws"
-    default_port: ClassVar[int] = _DEFAULT_PORTS["coap+ws"]
+    default_port: ClassVar[int] = DEFAULT_PORTS["coap+ws"]
 
     def __init__(self, tman: TokenManager, log: Logger, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(tman, log, loop)
@@ -310,11 +99,9 @@ class WSPool(ConnectionPool[PoolKey]):
         self._servers: list[Server] = []
         # Host and port of each, in their order.
         self._bound: list[tuple[str, int]] = []
-        # What the event loop knows, and what of that is not ready yet.
-        self._links: dict[Link, None] = {}
+        # What is alive and not ready yet.
         self._opening: dict[Link, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._all_gone: asyncio.Future[None] | None = None
 
     # How it is opened
 
@@ -442,20 +229,20 @@ class WSPool(ConnectionPool[PoolKey]):
     @property
     def schemes(self) -> frozenset[str]:
         """URI schemes that requests by the connections have."""
-        return frozenset(_DEFAULT_PORTS)
+        return frozenset(DEFAULT_PORTS)
 
     def _origin_of(self, destination: EndpointAddress) -> PoolKey | None:
         """Return the key of a URI's connections where its scheme is for here."""
         scheme = destination.scheme
-        default_port = _DEFAULT_PORTS.get(scheme)
+        default_port = DEFAULT_PORTS.get(scheme)
         if default_port is None:
             return None
         host, port = split_destination(destination.hostinfo, default_port)
-        return PoolKey(scheme, _hostinfo(scheme, canonical_host(host), port))
+        return PoolKey(scheme, authority(scheme, canonical_host(host), port))
 
     def _default_port(self, origin: PoolKey) -> int:
         """Return the port of the scheme."""
-        return _DEFAULT_PORTS[origin.scheme]
+        return DEFAULT_PORTS[origin.scheme]
 
     async def _open(self, origin: PoolKey, address: Origin) -> WSRemote:
         """Open a connection by the first address of a host that takes it.
@@ -545,14 +332,14 @@ class WSPool(ConnectionPool[PoolKey]):
     async def _serve(self, scheme: str, link: ServerLink) -> None:
         """Serve a connection that a peer has opened, until it is gone."""
         self._opening.pop(link, None)
-        host, port = split_destination(link.host, _DEFAULT_PORTS[scheme])
+        host, port = split_destination(link.host, DEFAULT_PORTS[scheme])
         remote = WSRemote(
             self,
             link,
             self.loop,
             self.log,
             scheme=scheme,
-            local_hostinfo=_hostinfo(scheme, canonical_host(host), port),
+            local_hostinfo=authority(scheme, canonical_host(host), port),
         )
         if self.add(remote):
             await remote.run()
@@ -563,6 +350,7 @@ class WSPool(ConnectionPool[PoolKey]):
 
     def link_expected(self, link: Link) -> None:
         """Take note of a peer's link; one too many makes the oldest go that is not ready yet."""
+        self._alive.add(link)
         self._opening[link] = None
         if len(self._opening) > MAX_OPENING:
             oldest = next(iter(self._opening))
@@ -572,26 +360,19 @@ class WSPool(ConnectionPool[PoolKey]):
     def link_failed(self, link: Link) -> None:
         """Take note that there will be no link."""
         self._opening.pop(link, None)
-        if not self._has_links and self._all_gone is not None and not self._all_gone.done():
-            self._all_gone.set_result(None)
+        self._alive.discard(link)
 
     def link_made(self, link: Link) -> None:
         """Take note of a new link."""
-        self._links[link] = None
+        self._alive.add(link)
         if link.is_server and link not in self._opening:
             self.link_expected(link)
 
     def link_lost(self, link: Link) -> None:
         """Take note that the event loop has forgotten a link."""
-        del self._links[link]
         if isinstance(link.user, WSRemote):
             self.forget_transport(link.user)
         self.link_failed(link)
-
-    @property
-    def _has_links(self) -> bool:
-        """Whether the event loop knows any link."""
-        return bool(self._links or self._opening)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run something until it is done."""
@@ -607,18 +388,15 @@ class WSPool(ConnectionPool[PoolKey]):
             server.close(close_connections=False)
 
     async def _closed(self) -> None:
-        """Wait until the event loop has forgotten the connections."""
+        """Wait until the event loop has forgotten the connections, and see to it that it does."""
         for link in list(self._opening):
             link.abort()
-        for is_last in (False, True):
-            if not self._has_links:
-                break
-            if is_last:
-                for link in {**self._links, **self._opening}:
-                    link.abort()
-            self._all_gone = self.loop.create_future()
-            await asyncio.wait([self._all_gone], timeout=self.tuning.RELEASE_TIMEOUT)
+        await super()._closed()
         for server in self._servers:
             await server.wait_closed()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _drop(self, one: Link) -> None:
+        """End a link without waiting for anything."""
+        one.abort()

@@ -61,6 +61,9 @@ __all__ = [
 MAX_OPENING_SIZE = 16 * 1024
 """Number of bytes that a client may send until its opening handshake is complete."""
 
+PIECE = 8192
+"""Number of bytes of one connection that are looked at before others have their turn."""
+
 _SUBPROTOCOL = Subprotocol("coap")
 _PATH = "/.well-known/coap"
 
@@ -148,6 +151,9 @@ class Link(Connection):
         self._is_ending = False
         # Bytes of messages that have not been received yet, complete or not.
         self._waiting = 0
+        # What has come and has not been given to the library, and whether more is wanted.
+        self._rest = bytearray()
+        self._is_wanted = True
 
     @property
     def ssl_object(self) -> Any:
@@ -166,13 +172,50 @@ class Link(Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that the connection is gone."""
         self.is_lost = True
+        self._take_rest()
         super().connection_lost(exc)
         if self.user is not None:
             self.user.note_loss()
         self._owner.link_lost(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take in bytes."""
+        """Take in bytes: not all that a peer has at hand at once, as others have their turn."""
+        if self._rest:
+            self._rest += data
+        elif len(data) <= PIECE:
+            self._take(data)
+        else:
+            self._rest += data
+            self._pace()
+            self._take_piece()
+
+    def eof_received(self) -> None:
+        """Take note that nothing more will come."""
+        self._take_rest()
+        super().eof_received()
+
+    def _take_piece(self) -> None:
+        """Take in some of what has come, and then the next."""
+        if not self._rest:
+            # The connection has gone meanwhile.
+            return
+        piece = bytes(self._rest[:PIECE])
+        del self._rest[:PIECE]
+        self._take(piece)
+        if self._rest:
+            self.loop.call_soon(self._take_piece)
+        else:
+            self._pace()
+
+    def _take_rest(self) -> None:
+        """Take in all that has come."""
+        if self._rest:
+            rest = bytes(self._rest)
+            self._rest.clear()
+            self._take(rest)
+
+    def _take(self, data: bytes) -> None:
+        """Give bytes to the library, and tell the user of them."""
         super().data_received(data)
         if self.user is not None:
             self.user.note_bytes()
@@ -222,7 +265,7 @@ class Link(Connection):
     @property
     def held(self) -> int:
         """Number of bytes that are kept of messages that have not been received."""
-        return self._waiting + len(self.protocol.reader.buffer)
+        return self._waiting + len(self.protocol.reader.buffer) + len(self._rest)
 
     async def receive(self) -> str | bytes | None:
         """Return the next message, or None where there will be no other."""
@@ -240,9 +283,14 @@ class Link(Connection):
 
     def read_on(self, is_wanted: bool) -> None:
         """Read from the network, or leave what comes in the system's buffers."""
+        self._is_wanted = is_wanted
+        self._pace()
+
+    def _pace(self) -> None:
+        """Read if that is wanted, and if what has come has been taken in."""
         if self._lane.is_closing():
             return
-        if is_wanted:
+        if self._is_wanted and not self._rest:
             self._lane.resume_reading()
         else:
             self._lane.pause_reading()
@@ -398,9 +446,11 @@ async def connect(
         )
     except BaseException as problem:
         sock.close()
-        if isinstance(problem, InvalidStatus):
-            status = problem.response.status_code
-            raise HandshakeError(f"the server refuses with HTTP status {status}") from problem
+        # That no redirection is followed is caused by such a status, too.
+        for cause in (problem, problem.__cause__):
+            if isinstance(cause, InvalidStatus):
+                status = cause.response.status_code
+                raise HandshakeError(f"the server refuses with HTTP status {status}") from problem
         # An error of TLS may be a ValueError as well.
         is_os = isinstance(problem, OSError)
         if not is_os and isinstance(problem, WebSocketException | ValueError | EOFError):

@@ -47,9 +47,10 @@ FLOORS: tuple[tuple[str, str], ...] = (
         util.socknumbers util.asyncio util.asyncio.recvmsg util.asyncio.driving defaults
         transports transports.resolution transports.udpsocket transports.generic_udp
         transports.simple6 transports.simplesocketserver transports.udp6
-        transports.rfc8323common transports.connectionpool
-        transports.tcp transports.tlsclaims transports.tlsfaults transports.tls
-        transports.wslink transports.ws
+        transports.rfc8323common transports.roster transports.connectionpool
+        transports.tcp transports.tlsclaims transports.tlscontext transports.tlsfaults
+        transports.tls
+        transports.wslink transports.wsremote transports.ws
         """,
     ),
     ("4 hands: resources", "util.linkformat _site resource"),

@@ -283,7 +283,7 @@ async def test_only_coap_is_served(changes: dict[str, str | None], status: int) 
         assert head.decode().startswith(f"HTTP/1.1 {status} ")
         assert b"Server:" not in head
         writer.close()
-        await until(lambda: not pool(server)._links)
+        await until(lambda: not pool(server)._alive)
 
 
 async def test_two_hosts_are_none() -> None:
@@ -302,7 +302,7 @@ async def test_a_handshake_has_an_end() -> None:
                 writer.write(b"\r\nX-Filler: " + b"x" * 1000)
                 await writer.drain()
             await reader.read()
-        await until(lambda: not pool(server)._links)
+        await until(lambda: not pool(server)._alive)
         writer.close()
 
 
@@ -312,18 +312,18 @@ async def test_a_handshake_that_does_not_come() -> None:
         with suppress(ConnectionError):
             assert await reader.read() == b""
         writer.close()
-        await until(lambda: not pool(server)._links)
+        await until(lambda: not pool(server)._alive)
 
 
 async def test_too_many_handshakes_make_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ws, "MAX_OPENING", 2)
     async with served(None) as (server, port):
         pairs = [await asyncio.open_connection("::1", port)]
-        await until(lambda: len(pool(server)._links) == 1)
+        await until(lambda: len(pool(server)._alive) == 1)
         pairs += [await asyncio.open_connection("::1", port) for _ in range(2)]
         with suppress(ConnectionError):
             assert await pairs[0][0].read() == b""
-        await until(lambda: len(pool(server)._links) == 2)
+        await until(lambda: len(pool(server)._alive) == 2)
         async with raw_client(port) as raw:
             assert decode_unframed(bytes(await raw.recv())).code == CSM
         for _, writer in pairs:
@@ -381,7 +381,7 @@ async def test_the_first_message_is_a_csm() -> None:
 async def test_a_csm_that_does_not_come() -> None:
     async with served(None, transport_tuning=Hasty()) as (server, port), raw_client(port) as raw:
         assert "no CSM" in await aborted(raw)
-        await until(lambda: not pool(server)._links)
+        await until(lambda: not pool(server)._alive)
 
 
 async def test_an_unknown_option_of_a_csm() -> None:
@@ -425,7 +425,7 @@ async def test_a_message_that_does_not_become_complete() -> None:
         task = asyncio.create_task(raw.send(never_ending()))
         await until(lambda: pool(server)._kept == len(b"begun"))
         assert "did not become complete" in await aborted(raw)
-        await until(lambda: not pool(server)._links)
+        await until(lambda: not pool(server)._alive)
         assert pool(server)._kept == 0
         task.cancel()
         await asyncio.wait([task])
@@ -496,7 +496,7 @@ async def test_who_does_not_read_is_not_read_either(what: str) -> None:
         assert most < 2_000_000
         connection.judge(loop.time() + connection._pool.tuning.MESSAGE_TIMEOUT)
         assert connection.end is not None
-        await until(lambda: not pool(server)._links)
+        await until(lambda: not pool(server)._alive)
         flooding.cancel()
         await asyncio.wait([flooding])
         sock.close()
@@ -557,7 +557,7 @@ async def test_a_busy_connection_that_breaks(monkeypatch: pytest.MonkeyPatch) ->
         # It is not read, so that only who writes to it finds out.
         raw.transport.abort()
         connection._connection.abort()
-        await until(lambda: not pool(server)._links)
+        await until(lambda: not pool(server)._alive)
         await until(lambda: connection.end is not None)
         assert pool(server)._kept == 0
 
@@ -620,7 +620,10 @@ async def test_a_server_without_the_subprotocol_is_left() -> None:
     ("answer", "text"),
     [
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "HTTP status 404"),
-        (b"HTTP/1.1 302 Found\r\nLocation: ws://[::1]:1/\r\nContent-Length: 0\r\n\r\n", "redirect"),
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: ws://[::1]:1/\r\nContent-Length: 0\r\n\r\n",
+            "HTTP status 302",
+        ),
         (b"SSH-2.0-what\r\n\r\n", "no WebSocket"),
         (b"", "no WebSocket"),
         (None, "timed out"),
@@ -943,7 +946,7 @@ async def test_a_shutdown_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
         reader, writer, head = await shook(port, *handshake(port))
         assert head.startswith(b"HTTP/1.1 101 ")
         another = await asyncio.open_connection("::1", port)
-        await until(lambda: len(pool(server)._links) == 2)
+        await until(lambda: len(pool(server)._alive) == 2)
         await server.shutdown()
         with suppress(ConnectionError):
             await reader.read()
@@ -1004,7 +1007,7 @@ async def test_connecting_ends_with_the_context() -> None:
     uri = f"coap+ws://[::1]:{server.sockets[0].getsockname()[1]}/"
     async with client() as requester:
         request = requester.request(Message(code=GET, uri=uri))
-        await until(lambda: bool(pool(requester)._links))
+        await until(lambda: bool(pool(requester)._alive))
     with pytest.raises(error.LibraryShutdown):
         await request.response
     await gone.wait()
@@ -1024,7 +1027,7 @@ async def test_what_is_wrong_with_us_is_told(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(ws.WSRemote, "_take", broken)
         await raw.send(GREETING)
         assert await code_of_end(raw) == CloseCode.ABNORMAL_CLOSURE
-        await until(lambda: not pool(server)._links)
+        await until(lambda: not pool(server)._alive)
     assert [str(one["exception"]) for one in told] == ["a bug"]
 
 

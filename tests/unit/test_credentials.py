@@ -464,6 +464,16 @@ def test_ssl_client_context_without_credentials(certfile: str) -> None:
         assert context.verify_mode is ssl.CERT_REQUIRED
 
 
+def test_what_the_system_trusts_is_read_once_for_each_scheme(certfile: str) -> None:
+    credentials = loaded({"coaps+tcp://g.example/*": {"tlscert": {"certfile": certfile}}})
+    context = credentials.ssl_client_context("coaps+tcp", "h.example")
+    assert credentials.ssl_client_context("coaps+tcp", "i.example:1") is context
+    # Schemes differ in what else is set; files may be others the next time.
+    assert credentials.ssl_client_context("coaps+ws", "h.example") is not context
+    other = credentials.ssl_client_context("coaps+tcp", "g.example")
+    assert credentials.ssl_client_context("coaps+tcp", "g.example") is not other
+
+
 def test_certificates_that_are_gone(certfile: str) -> None:
     credentials = loaded({"*": {"tlscert": {"certfile": certfile}}})
     Path(certfile).unlink()

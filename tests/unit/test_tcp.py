@@ -168,6 +168,17 @@ def test_the_limit_is_what_was_announced() -> None:
         peer.expect_abort("2001 bytes, where 2000 are the limit")
 
 
+def test_clients_say_where_something_else_answers() -> None:
+    with Streams() as streams:
+        request = streams.request(get())
+        peer = streams.connection(greets=False)
+        peer.expect(CSM)
+        peer.send_raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        peer.expect_abort("what answers there is no CoAP over TCP (")
+        with pytest.raises(NetworkError, match="what answers there is no CoAP over TCP"):
+            streams.result(request)
+
+
 def test_slow_loris() -> None:
     """A byte now and then keeps nothing open, and many connections keep no others out."""
     with Streams(site()) as streams:

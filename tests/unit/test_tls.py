@@ -6,15 +6,12 @@ import asyncio
 import logging
 import ssl
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from aiocoap.credentials import CredentialsMap, CredentialsMissingError
-from aiocoap.error import NetworkError, ResolutionError
+from aiocoap.credentials import CredentialsMap
+from aiocoap.error import ResolutionError
 from aiocoap.message import Message
 from aiocoap.numbers.codes import CONTENT, GET
 from aiocoap.numbers.constants import TransportTuning
@@ -22,308 +19,13 @@ from aiocoap.transports import tls
 from aiocoap.transports.connectionpool import Origin
 from aiocoap.transports.tcp import ConnectError
 from aiocoap.transports.tls import TLSClient, TlsConnection, TlsError, TLSServer
-from aiocoap.transports.tlsclaims import claims_of
 from tests.certificates import Certificates
+from tests.unit.tls_parts import FakeSSL, server_context
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-def credentials(data: dict[str, Any]) -> CredentialsMap:
-    loaded = CredentialsMap()
-    loaded.load_from_dict(data)
-    return loaded
-
-
-def server_context(made: Certificates) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(made.server.file, made.server.key_file)
-    return context
-
-
-def client_context(made: Certificates, *alpn: str, with_certificate: bool = False) -> Any:
-    context = ssl.create_default_context(cafile=made.authority.file)
-    if with_certificate:
-        context.load_cert_chain(made.client.file, made.client.key_file)
-    if alpn:
-        context.set_alpn_protocols(list(alpn))
-    return context
-
-
-def shaken(
-    server: ssl.SSLContext, client: ssl.SSLContext, name: str = "localhost"
-) -> tuple[ssl.SSLObject, ssl.SSLObject]:
-    """Return the two ends of a handshake in memory."""
-    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ends = (
-        server.wrap_bio(there, back, server_side=True),
-        client.wrap_bio(back, there, server_hostname=name),
-    )
-    waiting = {*ends}
-    while waiting:
-        for end in (ends[1], ends[0]):
-            try:
-                end.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-            waiting.discard(end)
-    return ends
-
-
-@pytest.fixture
-def noted() -> Iterator[Any]:
-    """What is noted in handshakes."""
-    noted = SimpleNamespace(name_asked_for=None, known_as=None)
-    tls._at_work.connection = noted
-    yield noted
-    tls._at_work.connection = None
-
-
-# Contexts of servers
-
-
-def test_a_prepared_context_offers_coap(made: Certificates) -> None:
-    context = server_context(made)
-    assert not tls._selects(context, "coap")
-    tls._prepare(context, CredentialsMap())
-    assert tls._selects(context, "coap")
-    for offered, chosen in (
-        (("coap",), "coap"),
-        (("h2", "coap"), "coap"),
-        (("http/1.1",), None),
-        ((), None),
-    ):
-        _, client = shaken(context, client_context(made, *offered))
-        assert client.selected_alpn_protocol() == chosen
-
-
-def test_what_a_context_offers_to_others_stays(made: Certificates) -> None:
-    context = server_context(made)
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    tls._prepare(context, CredentialsMap())
-    for offered in ("coap", "h2", "http/1.1"):
-        _, client = shaken(context, client_context(made, offered))
-        assert client.selected_alpn_protocol() == offered
-    # Nor does it matter how often it is prepared.
-    callback = context.sni_callback
-    tls._prepare(context, CredentialsMap())
-    assert context.sni_callback is callback
-
-
-def test_old_versions_are_refused(made: Certificates) -> None:
-    context = server_context(made)
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    tls._prepare(context, CredentialsMap())
-    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    tls._prepare(context, CredentialsMap())
-    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
-
-
-def test_a_context_without_a_certificate_can_be_prepared() -> None:
-    tls._prepare(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), CredentialsMap())
-
-
-def test_nothing_but_a_context_is_one() -> None:
-    with pytest.raises(TypeError, match=r"ssl\.SSLContext, not True"):
-        tls._prepare(cast("ssl.SSLContext", True), CredentialsMap())
-
-
-@pytest.mark.parametrize("mode", [ssl.CERT_NONE, ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED])
-def test_client_certificates(made: Certificates, mode: ssl.VerifyMode) -> None:
-    context = server_context(made)
-    context.verify_mode = mode
-    tls._prepare(context, credentials({":all": {"tlscert": {"certfile": made.authority.file}}}))
-    server, _ = shaken(context, client_context(made, with_certificate=True))
-    assert claims_of(server, None) == (
-        f"sha256:{made.client.fingerprint}",
-        "subject:CN=me",
-        "DNS:me.example",
-        "email:me@example.org",
-        "URI:urn:dev:os:1-2",
-    )
-    if mode is ssl.CERT_OPTIONAL:
-        server, _ = shaken(context, client_context(made))
-        assert claims_of(server, None) == ()
-    else:
-        with pytest.raises(ssl.SSLError, match="PEER_DID_NOT_RETURN_A_CERTIFICATE"):
-            shaken(context, client_context(made))
-
-
-def test_certificates_nobody_asked_for_are_no_claim(made: Certificates) -> None:
-    context = server_context(made)
-    tls._prepare(context, CredentialsMap())
-    server, client = shaken(context, client_context(made, with_certificate=True))
-    assert claims_of(server, None) == ()
-    assert claims_of(client, None) == (
-        f"sha256:{made.server.fingerprint}",
-        "subject:CN=server",
-        "DNS:localhost",
-        "IP:127.0.0.1",
-        "IP:::1",
-    )
-
-
-def test_authorities_that_are_gone(made: Certificates, tmp_path: Path) -> None:
-    path = tmp_path / "ca.pem"
-    path.write_text(Path(made.authority.file).read_text())
-    loaded = credentials({":all": {"tlscert": {"certfile": str(path)}}})
-    path.unlink()
-    with pytest.raises(CredentialsMissingError, match=r"ca\.pem.*No such file"):
-        tls._prepare(server_context(made), loaded)
-
-
-# Names that clients ask for
-
-
-@pytest.mark.parametrize(
-    ("name", "known"),
-    [
-        ("localhost", "localhost"),
-        ("Sensor-1.Example", "sensor-1.example"),
-        ("127.0.0.1", None),
-        ("a/b", None),
-        ("host:99", None),
-        (".".join([*4 * ["x" * 60], "x" * 10]), None),
-    ],
-)
-def test_the_name_asked_for_is_remembered(
-    made: Certificates, noted: Any, name: str, known: str | None
-) -> None:
-    context = server_context(made)
-    tls._prepare(context, CredentialsMap())
-    client = client_context(made)
-    client.check_hostname = False
-    client.verify_mode = ssl.CERT_NONE
-    shaken(context, client, name)
-    assert noted.name_asked_for == known
-
-
-def test_who_else_wants_to_know_the_name_still_does(made: Certificates) -> None:
-    context = server_context(made)
-    heard = []
-
-    def listen(ssl_object: ssl.SSLObject, name: str, context: ssl.SSLContext) -> int | None:
-        heard.append(name)
-        return None if name == "localhost" else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
-
-    context.sni_callback = listen
-    tls._prepare(context, CredentialsMap())
-    heard.clear()
-    # Nothing of ours is connected by this.
-    shaken(context, client_context(made))
-    assert heard == ["localhost"]
-    with pytest.raises(ssl.SSLError):
-        shaken(context, client_context(made), "elsewhere")
-
-
-# Keys
-
-
-class KeyContext(ssl.SSLContext):
-    """A context as Python has them from 3.13 on, which does not do anything with keys."""
-
-    def set_psk_server_callback(self, callback: Any, hint: str | None = None) -> None:
-        self.key_of = callback
-
-
-def test_keys_of_clients(made: Certificates, noted: Any) -> None:
-    context = KeyContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(made.server.file, made.server.key_file)
-    suites = {suite["name"] for suite in context.get_ciphers() if "TLS_" not in suite["name"]}
-    psk = {"dtls": {"psk": b"secret", "client-identity": b"alice"}}
-    tls._prepare(context, credentials({":a": psk}))
-    assert context.key_of("alice") == b"secret"
-    assert context.key_of("bob") == context.key_of(None) == context.key_of("\udc80") == b""
-    assert context.maximum_version is ssl.TLSVersion.TLSv1_2
-    now = {suite["name"] for suite in context.get_ciphers()}
-    assert suites < now
-    assert "ECDHE-PSK-CHACHA20-POLY1305" in now
-    # The callback is called from within a handshake.
-    noted.known_as = None
-    context.key_of("bob")
-    assert noted.known_as is None
-    context.key_of("alice")
-    assert noted.known_as == ":a"
-    tls._at_work.connection = None
-    assert context.key_of("alice") == b"secret"
-
-
-def test_keys_are_left_alone_where_python_can_not_use_them(made: Certificates) -> None:
-    class Old:
-        pass
-
-    tls._take_keys(cast("ssl.SSLContext", Old()), CredentialsMap())
-
-
-class FakeSSL:
-    """What is asked of an SSL object when the handshake is over."""
-
-    def __init__(
-        self,
-        *,
-        alpn: str | None = "coap",
-        version: str = "TLSv1.2",
-        suite: str | None = "ECDHE-PSK-CHACHA20-POLY1305",
-        certificate: dict[str, Any] | None = None,
-    ) -> None:
-        self.alpn = alpn
-        self._version = version
-        self.suite = suite
-        self.certificate = certificate
-
-    def selected_alpn_protocol(self) -> str | None:
-        return self.alpn
-
-    def version(self) -> str:
-        return self._version
-
-    def cipher(self) -> tuple[str, str, int] | None:
-        return None if self.suite is None else (self.suite, self._version, 256)
-
-    def getpeercert(self, binary: bool = False) -> Any:
-        return b"der" if binary else self.certificate
-
-
-@pytest.mark.parametrize(
-    ("version", "suite", "claims"),
-    [
-        ("TLSv1.2", "ECDHE-PSK-CHACHA20-POLY1305", (":a",)),
-        ("TLSv1.2", "ECDHE-ECDSA-AES128-GCM-SHA256", ()),
-        ("TLSv1.2", None, ()),
-        ("TLSv1.3", "TLS_AES_128_GCM_SHA256", ()),
-    ],
-)
-def test_an_identity_counts_only_if_its_key_was_used(
-    version: str, suite: str | None, claims: tuple[str, ...]
-) -> None:
-    ended = FakeSSL(version=version, suite=suite)
-    assert claims_of(cast("Any", ended), ":a") == claims
-
-
-def test_names_of_all_kinds() -> None:
-    certificate = {
-        "subject": (
-            (("domainComponent", "example"),),
-            (("organizationName", "A, B"), ("serialNumber", "#1")),
-            (("commonName", " me\0 "),),
-        ),
-        "subjectAltName": (
-            ("DirName", ((("commonName", "x=y"),),)),
-            ("IP Address", "FE80:0:0:0:0:0:0:1\n"),
-            ("Registered ID", "1.2.3"),
-        ),
-    }
-    assert claims_of(cast("Any", FakeSSL(certificate=certificate)), None)[1:] == (
-        "subject:CN=\\ me\\00\\ ,O=A\\, B+serialNumber=\\#1,DC=example",
-        "DirName:CN=x\\=y",
-        "IP:fe80::1",
-        "Registered ID:1.2.3",
-    )
-    only = {"subjectAltName": (("DNS", "h"),)}
-    assert claims_of(cast("Any", FakeSSL(certificate=only)), None)[1:] == ("DNS:h",)
 
 
 # Connections
@@ -551,9 +253,6 @@ def test_names_that_are_no_ascii_cause_no_traceback(
     assert transport_of(theirs).sent  # an alert
     assert seen == []
     assert sys.unraisablehook == seen.append
-    # Others are told of.
-    tls._leave_out_names(seen.append, other := type("X", (), {"exc_type": ValueError}))
-    assert seen == [other]
 
 
 def test_handshakes_are_bounded(server: TLSServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -709,12 +408,6 @@ def test_claims_are_put_together_once(server: TLSServer) -> None:
     assert connection.authenticated_claims is first
 
 
-def ssl_error(reason: str) -> ssl.SSLError:
-    error = ssl.SSLError(1, f"[SSL: {reason}] something (_ssl.c:1)")
-    error.reason = reason
-    return error
-
-
 @pytest.mark.parametrize("exc", [None, ConnectionResetError(104, "reset")])
 def test_what_a_client_learns_after_the_handshake(
     client: TLSClient, server: TLSServer, manager: FakeManager, exc: Exception | None
@@ -795,53 +488,6 @@ def test_what_clients_connect_with(manager: FakeManager, made: Certificates) -> 
 def test_hosts_that_no_certificate_can_be_for(client: TLSClient, host: str) -> None:
     with pytest.raises(ResolutionError, match="is no host name"):
         client._connection_factory(Origin(host, 5684))
-
-
-# What is said
-
-
-def unverified(code: int, message: str) -> ssl.SSLCertVerificationError:
-    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    error.verify_code = code
-    error.verify_message = message
-    return error
-
-
-@pytest.mark.parametrize(
-    ("problem", "text", "help"),
-    [
-        (unverified(10, "expired"), "its certificate is out of date (expired)", "renewed"),
-        (unverified(62, "no"), "its certificate is not for that name (no)", "one of the names"),
-        (unverified(64, "no"), "its certificate is not for that name (no)", "one of the names"),
-        (
-            unverified(20, "unable"),
-            "its certificate is not trusted (unable)",
-            '{"coaps+tcp://h.example:7777/*": {"tlscert": {"certfile": "FILE"}}}',
-        ),
-        (ssl_error("WRONG_VERSION_NUMBER"), "what answers there speaks no TLS", "coap+tcp"),
-        (
-            ssl_error("TLSV1_ALERT_PROTOCOL_VERSION"),
-            "there is no version of TLS in common (tlsv1 alert protocol version)",
-            "1.2 or 1.3",
-        ),
-        (ssl_error("UNSUPPORTED_PROTOCOL"), "no version of TLS in common", "1.2 or 1.3"),
-        (ssl_error("TLSV1_ALERT_NO_APPLICATION_PROTOCOL"), "does not speak CoAP", "port"),
-        (ssl_error("SSLV3_ALERT_HANDSHAKE_FAILURE"), "refuses the handshake", "client-key"),
-        (ssl_error("NO_CIPHERS"), "TLS fails (no ciphers)", "settings of TLS"),
-        (ssl.SSLError(1, "strange"), "TLS fails (", "settings of TLS"),
-        (ConnectionAbortedError("slow"), "does not finish the handshake in time", "coap+tcp"),
-        (ssl.SSLEOFError(8, "EOF"), "closed the connection during the handshake", "coap+tcp"),
-        (ConnectionResetError(), "closed the connection during the handshake", "coap+tcp"),
-    ],
-)
-def test_failures_say_what_is_wrong_and_what_to_do(
-    client: TLSClient, problem: OSError, text: str, help: str
-) -> None:
-    error = client._failure(problem, Origin("h.example", 7777))
-    assert isinstance(error, NetworkError)
-    assert str(error).startswith("can not connect to h.example:7777 over TLS: ")
-    assert text in str(error)
-    assert help in (error.extra_help() or "")
 
 
 def test_failures_below_tls(client: TLSClient) -> None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from typing import Any, cast
 
 import pytest
+from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK
-from websockets.frames import Close
+from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
 from aiocoap.transports import wslink
-from aiocoap.transports.wslink import _is_authority, _printable, _Quiet, _reason_of, _text
+from aiocoap.transports.wslink import (
+    ClientLink,
+    _is_authority,
+    _printable,
+    _Quiet,
+    _reason_of,
+    _text,
+)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +90,87 @@ def test_the_library_is_heard_at_the_level_of_traffic(
     caplog.set_level(logging.DEBUG, log.name)
     quiet.log(level, "said %s", "twice")
     assert [(r.levelno, r.getMessage()) for r in caplog.records] == [(logging.DEBUG, "said twice")]
+
+
+class Lane:
+    """A transport that takes down what it is told."""
+
+    def __init__(self) -> None:
+        self.sent = bytearray()
+        self.is_reading = True
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.is_reading = False
+
+    def resume_reading(self) -> None:
+        self.is_reading = True
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: None
+
+
+PING, PONG_SIZE = Frame(Opcode.PING, b"x").serialize(mask=False), 2 + 4 + 1
+# A client masks what it sends.
+
+
+def opened() -> tuple[ClientLink, Lane]:
+    """Return a link whose handshake is complete, and what is below."""
+    protocol = ClientProtocol(parse_uri("ws://h.example/"), state=State.OPEN)
+    link, lane = ClientLink(cast("Any", Lane()), protocol), Lane()
+    link.response = cast("Any", "what the server has answered")
+    link.connection_made(cast("Any", lane))
+    return link, lane
+
+
+def pongs(lane: Lane) -> int:
+    return len(lane.sent) // PONG_SIZE
+
+
+async def test_others_have_their_turn_while_a_peer_sends_very_much() -> None:
+    link, lane = opened()
+    link.data_received(PING * 10_000)
+    assert 0 < pongs(lane) <= wslink.PIECE // len(PING)
+    assert not lane.is_reading
+    assert link.held > 20_000
+    # More may be on its way already.
+    link.data_received(PING)
+    while link.held:
+        before = pongs(lane)
+        await asyncio.sleep(0)
+        assert pongs(lane) - before <= wslink.PIECE // len(PING) + 1
+    assert pongs(lane) == 10_001
+    assert lane.is_reading
+
+
+async def test_what_has_come_is_taken_in_before_the_end() -> None:
+    for end in (lambda link: link.eof_received(), lambda link: link.connection_lost(None)):
+        link, lane = opened()
+        link.data_received(PING * 10_000)
+        end(link)
+        assert link.held == 0
+        assert pongs(lane) == 10_000
+        await asyncio.sleep(0)
+
+
+async def test_nothing_is_read_that_is_not_wanted() -> None:
+    link, lane = opened()
+    link.data_received(PING * 10_000)
+    link.read_on(False)
+    link.read_on(True)
+    assert not lane.is_reading
+    link.read_on(False)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert link.held == 0
+    assert not lane.is_reading
+    link.read_on(True)
+    assert lane.is_reading
 
 
 def test_the_bound_has_room_for_an_ordinary_handshake() -> None:
