@@ -12,6 +12,7 @@ RFC 7252 section 6.1 (hosts of URIs), RFC 4007 (zones), RFC 6724 (order of addre
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Mapping
@@ -52,6 +53,8 @@ class BindError(NetworkError, OSError):
 
     def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
         """Suggest another address or port."""
+        if self.errno == errno.EACCES:
+            return "Low ports (below 1024, usually) are the administrator's: choose another port."
         return "Check that the address is one of this machine, and that no other program uses it."
 
 

@@ -200,6 +200,13 @@ def test_bind_errors_are_both_kinds() -> None:
     assert "odd" in str(bind_error(OSError("odd"), "::1", 5683))
 
 
+def test_ports_of_the_administrator_have_their_own_advice() -> None:
+    error = bind_error(PermissionError(errno.EACCES, "denied"), "::1", 80)
+    assert str(error) == "can not bind to [::1]:80: Permission denied"
+    assert "another port" in str(error.extra_help())
+    assert "other program" not in str(error.extra_help())
+
+
 def test_delivery_errors_quote() -> None:
     cause = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
     error = delivery_error(cause, "[::1]", b"abc")
