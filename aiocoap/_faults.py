@@ -166,12 +166,18 @@ class NotObservable(Error):
     RFC 7641 section 4.1.
     """
 
+    def __str__(self) -> str:
+        return super().__str__() or "the server does not let the resource be observed"
+
 
 class ObservationCancelled(Error):
     """The server ended an observation that it had accepted.
 
     RFC 7641 section 4.2.
     """
+
+    def __str__(self) -> str:
+        return super().__str__() or "the server has ended the observation"
 
 
 class UnparsableMessage(Error):
@@ -183,6 +189,9 @@ class UnparsableMessage(Error):
 
 class LibraryShutdown(Error):
     """The context was shut down while the request was waiting."""
+
+    def __str__(self) -> str:
+        return super().__str__() or "the context has been shut down"
 
 
 class AnonymousHost(Error):
@@ -253,3 +262,8 @@ class NoRequestInterface(HelpfulError):
             "Check the scheme of the URI; `python -m aiocoap.cli.defaults` lists the transports "
             "that this installation has."
         )
+
+
+# Programs, their logs and their pickles know the errors by the module that users take them from.
+for _name in __all__:
+    globals()[_name].__module__ = "aiocoap.error"

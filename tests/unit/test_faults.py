@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from aiocoap import _faults
@@ -56,3 +58,20 @@ def test_input_of_the_user_is_a_value_error_too() -> None:
 
 def test_con_to_multicast_explains_itself() -> None:
     assert "multicast" in str(_faults.ConToMulticast())
+
+
+@pytest.mark.parametrize(
+    "kind", [_faults.NotObservable, _faults.ObservationCancelled, _faults.LibraryShutdown]
+)
+def test_what_ends_without_details_says_what_it_is(kind: type[Error]) -> None:
+    """Programs print what their errbacks and except clauses get."""
+    assert len(str(kind()).split()) > 3
+    assert str(kind("details")) == "details"
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_errors_are_known_by_the_module_that_users_take_them_from(kind: type[Error]) -> None:
+    assert kind.__module__ == "aiocoap.error"
+    error = pickle.loads(pickle.dumps(kind("the text")))
+    assert type(error) is kind
+    assert error.args == ("the text",)
