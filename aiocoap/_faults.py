@@ -259,3 +259,8 @@ class NoRequestInterface(HelpfulError):
             "Check the scheme of the URI; `python -m aiocoap.cli.defaults` lists the transports "
             "that this installation has."
         )
+
+
+# Programs, their logs and their pickles know the errors by the module that users take them from.
+for _name in __all__:
+    globals()[_name].__module__ = "aiocoap.error"

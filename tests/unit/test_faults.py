@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from aiocoap import _faults
@@ -68,3 +70,12 @@ def test_input_of_the_user_is_a_value_error_too() -> None:
 )
 def test_what_needs_no_text_explains_itself(kind: type[Error], text: str) -> None:
     assert text in str(kind())
+    assert str(kind("details")) == "details"
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_errors_are_known_by_the_module_that_users_take_them_from(kind: type[Error]) -> None:
+    assert kind.__module__ == "aiocoap.error"
+    error = pickle.loads(pickle.dumps(kind("the text")))
+    assert type(error) is kind
+    assert error.args == ("the text",)
