@@ -102,7 +102,8 @@ def hashing_etag(request: Message, response: Message) -> None:
 class _ExposesWellknownAttributes:
     """What describes itself in ``/.well-known/core`` by its attributes."""
 
-    def get_link_description(self) -> dict[str, Any] | None:
+    # Any, not an optional dictionary: overriding it in both documented ways has to type-check.
+    def get_link_description(self) -> Any:
         """Return the attributes of the link to the resource.
 
         These are the resource's ``ct`` (content formats), ``rt`` (resource types) and ``if_``
@@ -382,7 +383,7 @@ class ObservableResource(Resource, interfaces.ObservableResource):
             except Exception:
                 _log.exception("An observer of %r could not be notified", self)
 
-    def get_link_description(self) -> dict[str, Any] | None:
+    def get_link_description(self) -> Any:
         """Return the attributes of the link to the resource, ``obs`` among them.
 
         RFC 7641 section 6.

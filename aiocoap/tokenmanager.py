@@ -402,7 +402,8 @@ class TokenManager(interfaces.RequestInterface, interfaces.TokenManager):
         try:
             sent.stop = self.token_interface.send_message(message, sent.reject)
         except (ValueError, TypeError) as problem:
-            failure = error.Error(f"the request can not be sent: {problem}")
+            reason = problem if message.code is not None else "it has no code, such as GET"
+            failure = error.Error(f"the request can not be sent: {reason}")
             failure.__cause__ = problem
             request.add_exception(failure)
             return

@@ -95,9 +95,25 @@ class OptionNumber(ExtensibleIntEnum):
 
     @property
     def format(self) -> type[Any]:
-        """Class of :mod:`aiocoap.optiontypes` for occurrences; opaque where it is unknown."""
+        """Class of :mod:`aiocoap.optiontypes` for occurrences; opaque where it is unknown.
+
+        A program may set it for the options that it uses beyond those of the registry; it holds
+        for the number, in the whole process.
+
+        Raises:
+            ValueError: The number is in the registry, which says what the option looks like.
+        """
+        number = int(self)
+        row = REGISTRY.get(number)
+        return row.format if row is not None else _own.get(number, optiontypes.OpaqueOption)
+
+    @format.setter
+    def format(self, value: type[Any]) -> None:
         row = REGISTRY.get(int(self))
-        return row.format if row is not None else optiontypes.OpaqueOption
+        if row is None:
+            _own[int(self)] = value
+        elif value is not row.format:
+            raise ValueError(f"the format of {self} is fixed: {row.format.__name__}")
 
     def create_option(self, decode: bytes | None = None, value: Any = None) -> Any:
         """Make an occurrence of the option.
@@ -147,6 +163,9 @@ _string = optiontypes.StringOption
 _uint = optiontypes.UintOption
 _format = optiontypes.ContentFormatOption
 _block = optiontypes.BlockOption
+
+# Formats that the program has set.
+_own: dict[int, type[Any]] = {}
 
 REGISTRY: dict[int, OptionRow] = {
     1: OptionRow("If-Match", _opaque, 0, 8, True, "E", "RFC 7252 5.10.8.1"),

@@ -492,7 +492,7 @@ class SeparateLargeResource(resource.Resource):
     """Takes its time."""
 
     def get_link_description(self) -> dict[str, Any]:
-        return dict(**super().get_link_description() or {}, title="A large resource")
+        return dict(**super().get_link_description(), title="A large resource")
 
     async def render_get(self, request: Message) -> Message:
         await asyncio.sleep(0.15)

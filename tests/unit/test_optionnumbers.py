@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from aiocoap import optiontypes
-from aiocoap.numbers import OptionNumber
+from aiocoap.message import Message
+from aiocoap.numbers import GET, OptionNumber
 from aiocoap.numbers.optionnumbers import REGISTRY
 
 ROWS = json.loads((Path(__file__).parents[1] / "vectors" / "coap-options.json").read_text("utf-8"))[
@@ -80,3 +81,23 @@ def test_create_option() -> None:
     unknown = OptionNumber(2048).create_option(decode=b"a")
     assert type(unknown) is optiontypes.OpaqueOption
     assert unknown.number == 2048
+
+
+def test_programs_give_formats_to_options_of_their_own() -> None:
+    number = OptionNumber(65000)
+    assert number.format is optiontypes.OpaqueOption
+    number.format = optiontypes.StringOption
+    try:
+        assert OptionNumber(65000).format is optiontypes.StringOption
+        message = Message(code=GET)
+        message.opt.decode(b"\xe1" + (65000 - 269).to_bytes(2, "big") + b"a")
+        assert [one.value for one in message.opt.get_option(65000)] == ["a"]
+    finally:
+        number.format = optiontypes.OpaqueOption
+
+
+def test_formats_of_the_registry_stay() -> None:
+    OptionNumber.ETAG.format = optiontypes.OpaqueOption
+    with pytest.raises(ValueError, match="OpaqueOption"):
+        OptionNumber.ETAG.format = optiontypes.StringOption
+    assert OptionNumber.ETAG.format is optiontypes.OpaqueOption

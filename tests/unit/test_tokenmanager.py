@@ -154,6 +154,12 @@ def test_a_request_that_can_not_be_encoded(house: House, kind: type[Exception]) 
     assert house.loop.pending() == []
 
 
+def test_a_request_without_a_code_is_told_so(house: House) -> None:
+    house.below.fail = TypeError
+    house.request(code=None)
+    assert "no code" in str(house.outcome())
+
+
 def test_a_request_that_nobody_waits_for_is_not_sent(house: House) -> None:
     message = Message(code=GET)
     message.remote = Remote("server")
