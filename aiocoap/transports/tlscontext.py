@@ -21,7 +21,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
-from ..credentials import PSK_CIPHERS, CredentialsMap, CredentialsMissingError
+from .._credentialentries import PSK_CIPHERS
+from ..credentials import CredentialsMap, CredentialsMissingError
 
 __all__ = ["ALPN", "heard_by", "prepare"]
 

@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         sansio.framing sansio.signaling sansio.patience
         """,
     ),
-    ("3 contracts", "pipe interfaces _credentialdata credentials"),
+    ("3 contracts", "pipe interfaces _credentialdata _credentialentries credentials"),
     (
         "4 hands: messages",
         "messagemanager incomingrequest observerlist outgoingrequest tokenmanager",
