@@ -47,11 +47,14 @@ _LEAST_MESSAGE_SIZE = 32
 _HEADER_ROOM = 128
 # What is left for header and options beside a block (RFC 7252 section 4.6 does so, too).
 
+_MAX_TOKEN_LENGTH = 65_804
+# What the field can express (RFC 8974 section 2.1).
+
 _MAX_DIAGNOSTIC = 200
 # Bytes of a peer's explanations that are looked at.
 
 # Numbers of signaling options, which every code has its own of.
-_MAX_MESSAGE_SIZE, _BLOCK_WISE_TRANSFER = 2, 4
+_MAX_MESSAGE_SIZE, _BLOCK_WISE_TRANSFER, _EXTENDED_TOKEN_LENGTH = 2, 4, 6
 _CUSTODY = 2
 _ALTERNATIVE_ADDRESS, _HOLD_OFF = 2, 4
 _BAD_CSM_OPTION = 2
@@ -163,11 +166,15 @@ class Signaling:
     def greeting(self) -> Message:
         """Return the CSM that has to be sent before anything else.
 
-        RFC 8323 sections 3.3 and 5.3.
+        Requests with tokens of a length that it does not tell of would have to be taken for
+        malformed.
+
+        RFC 8323 sections 3.3 and 5.3, RFC 8974 section 2.2.1.
         """
         message = _signal(CSM)
         _add_uint(message, _MAX_MESSAGE_SIZE, self._max_message_size)
         _add(message, _BLOCK_WISE_TRANSFER)
+        _add_uint(message, _EXTENDED_TOKEN_LENGTH, _MAX_TOKEN_LENGTH)
         return message
 
     def ping(self) -> Message:

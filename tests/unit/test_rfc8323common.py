@@ -154,7 +154,7 @@ def test_a_message_that_never_ends() -> None:
 def test_what_the_peer_takes() -> None:
     with Streams(site()) as streams:
         peer = streams.accept(greets=False)
-        peer.expect(CSM, raw=[(2, uint(64 * 1024 + 128)), (4, b"")])
+        peer.expect(CSM, raw=[(2, uint(64 * 1024 + 128)), (4, b""), (6, uint(65_804))])
         remote = peer.remote
         assert (remote.maximum_block_size_exp, remote.maximum_payload_size) == (6, 1024)
         peer.send(CSM, raw=[(2, uint(8 * 1024 + 128)), (4, b"")])

@@ -61,7 +61,7 @@ def test_the_greeting() -> None:
     assert greeting.code is CSM
     assert greeting.token == b""
     assert greeting.payload == b""
-    assert raw(greeting) == [(2, uint(70_000)), (4, b"")]
+    assert raw(greeting) == [(2, uint(70_000)), (4, b""), (6, uint(65_804))]
 
 
 @pytest.mark.parametrize("code", [GET, CONTENT, PING, PONG, RELEASE, ABORT, Code(0b111_11111)])
