@@ -61,7 +61,7 @@ __all__ = [
 MAX_OPENING_SIZE = 16 * 1024
 """Number of bytes that a client may send until its opening handshake is complete."""
 
-PIECE = 8192
+PIECE = 16_384
 """Number of bytes of one connection that are looked at before others have their turn."""
 
 _SUBPROTOCOL = Subprotocol("coap")

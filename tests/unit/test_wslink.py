@@ -137,7 +137,7 @@ async def test_others_have_their_turn_while_a_peer_sends_very_much() -> None:
     link.data_received(PING * 10_000)
     assert 0 < pongs(lane) <= wslink.PIECE // len(PING)
     assert not lane.is_reading
-    assert link.held > 20_000
+    assert link.held > 10_000
     # More may be on its way already.
     link.data_received(PING)
     while link.held:
