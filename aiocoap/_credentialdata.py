@@ -31,6 +31,9 @@ MAX_FILE_SIZE = 1 << 20
 class CredentialsLoadError(ValueError):
     """Data do not describe credentials; the text says which entry is wrong, and why."""
 
+    # What programs take it from, and their logs show.
+    __module__ = "aiocoap.credentials"
+
 
 def read_file(path: str) -> bytes:
     """Return the content of a file.

@@ -387,3 +387,31 @@ def test_all_of_the_root() -> None:
     namespace: dict[str, Any] = {}
     exec("from aiocoap import *", namespace)
     assert set(module.__all__) <= set(namespace)
+
+
+@pytest.mark.parametrize(
+    ("whole", "parts", "own"),
+    [
+        (
+            "aiocoap.numbers",
+            ["codes", "constants", "types"],
+            """
+            ContentFormat OptionNumber media_types media_types_rev
+            codes constants contentformat optionnumbers types
+            """,
+        ),
+        ("aiocoap", ["numbers"], "Context Message NoResponse"),
+    ],
+)
+def test_what_collects_names_lists_them_all(whole: str, parts: list[str], own: str) -> None:
+    """Type checkers see what ``import *`` gives only where it is listed name by name."""
+    expected = own.split()
+    for part in parts:
+        expected += importlib.import_module(f"{whole}.{part}").__all__
+    source = Path(str(importlib.import_module(whole).__file__)).read_text(encoding="utf-8")
+    (listed,) = [
+        statement.value
+        for statement in ast.parse(source).body
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__"
+    ]
+    assert sorted(ast.literal_eval(listed)) == sorted(expected)

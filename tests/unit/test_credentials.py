@@ -615,3 +615,7 @@ def test_clients_by_their_keys(made: Certificates) -> None:
     assert credentials.has_dtls_psk()
     del credentials[":group"], credentials[":again"]
     assert not credentials.has_dtls_psk()
+
+
+def test_the_error_is_known_by_the_module_that_users_take_it_from() -> None:
+    assert CredentialsLoadError.__module__ == "aiocoap.credentials"
