@@ -32,7 +32,13 @@ from .numbers.constants import TransportTuning
 from .numbers.optionnumbers import OptionNumber
 from .pipe import Pipe, Renewal
 from .sansio.blocksize import sizes
-from .sansio.blockwise import Block1Upload, Block2Download, needs_upload, wants_download
+from .sansio.blockwise import (
+    MAX_RESTARTS,
+    Block1Upload,
+    Block2Download,
+    needs_upload,
+    wants_download,
+)
 from .sansio.observation import is_notification
 
 if TYPE_CHECKING:
@@ -344,30 +350,40 @@ class BlockwiseDelivery(Delivery):
     async def _download(self, first: Message) -> None:
         """Fetch the rest of a response's body, and deliver it.
 
-        RFC 7959 section 2.6.
+        What is fetched anew has no place among notifications, and one from before it may still
+        come after it: as long as it helps, the present state is asked for by registering again.
+
+        RFC 7959 section 2.6, RFC 7641 section 3.4.
         """
+        registration = self._registration
+        is_told = registration is not None and is_notification(first)
+        insists = is_told and registration.may_insist()  # type: ignore[union-attr]
         try:
-            whole = await self._fetch(first)
+            whole = await self._fetch(first, 0 if insists else MAX_RESTARTS)
+            if insists and whole.code == Code.BAD_REQUEST:
+                # The block is beyond the end, as the body has shrunk.
+                raise error.ResourceChanged("the resource changed while it was transferred")
         except error.ResourceChanged as problem:
-            # If it is a notification, that of the change is on its way.
-            registration = self._registration
-            if (
-                registration is None
-                or not registration.is_registered
-                or not is_notification(first)
-                or not registration.waits()
-            ):
+            # The application may have given it up when it was told of the progress.
+            registration = self._registration if is_told else None
+            if registration is None:
+                self.fail(problem)
+            elif insists:
+                registration.insist(first)
+            elif not registration.is_registered or not registration.waits():
+                # Else the notification of the change is on its way.
                 self.fail(problem)
         except Exception as problem:
             self.fail(problem)
         else:
             self.deliver(whole, first)
 
-    async def _fetch(self, first: Message) -> Message:
+    async def _fetch(self, first: Message, restarts: int = MAX_RESTARTS) -> Message:
         """Return a response with its whole body, the rest of it from whom the first block came.
 
         Args:
             first: The response with the first block.
+            restarts: How often it may start over because the resource changed under it.
 
         Raises:
             Error: It can not be had.
@@ -376,7 +392,8 @@ class BlockwiseDelivery(Delivery):
         """
         assert first.remote is not None  # it came from somewhere
         exponent, _ = self._block_size(first.remote)
-        download = Block2Download(self._whole, first, exponent, self._tuning().MAX_BODY_SIZE)
+        limit = self._tuning().MAX_BODY_SIZE
+        download = Block2Download(self._whole, first, exponent, limit, restarts)
         whole = None
         while whole is None:
             question = await self._ask(download.next_request())

@@ -81,7 +81,8 @@ _SHARED = frozenset((Code.GET, Code.FETCH))
 _NEVER = float("inf")
 
 _INSISTENCE = 3
-# How often in a row a server is asked for what it says by an ETag that somebody does not know.
+# How often in a row a server is asked for what it says by an ETag that somebody does not know, or
+# for what has changed while it was transferred.
 
 
 class Registration:
@@ -159,7 +160,7 @@ class Registration:
         self._task: asyncio.Task[None] | None = None
         # Whether it is the former.
         self._is_pausing = False
-        # How often in a row somebody could not be told what had come.
+        # How often in a row what had come was not what somebody could be told.
         self._insisted = 0
         self.source: EndpointAddress | None = None
         self.is_renewing = False
@@ -483,6 +484,32 @@ class Registration:
             False if that has been tried enough.
         """
         return self._upkeep.wake < _NEVER or self._task is not None or self.retry()
+
+    def may_insist(self) -> bool:
+        """Whether the server is to be asked anew if a notification changes while it is fetched."""
+        remote = self._delivery.request.remote
+        return (
+            self._insisted < _INSISTENCE
+            and self._context is not None
+            and remote is not None
+            and not remote.is_multicast
+        )
+
+    def insist(self, notification: Message) -> None:
+        """Register again at once, as a notification was outdated before it was complete.
+
+        Args:
+            notification: It shows that the server has us among the observers.
+        """
+        self._insisted += 1
+        if self._task is not None:
+            # It registers again anyway.
+            return
+        self.token = notification.token
+        if self._remote is None:
+            self._remote = self._delivery.request.remote
+        self._upkeep.hurry()
+        self._renew()
 
     def _hurry(self) -> None:
         """Register again without a pause, if somebody waits for the latest representation.

@@ -43,7 +43,7 @@ _SIZE1, _SIZE2 = int(OptionNumber.SIZE1), int(OptionNumber.SIZE2)
 _NO_RESPONSE = int(OptionNumber.NO_RESPONSE)
 
 MAX_RESTARTS = 3
-"""How often a download starts over because the resource changed under it."""
+"""How often a download starts over because the resource changed under it, unless told otherwise."""
 
 
 def needs_upload(request: Message, exponent: int, payload_size: int) -> bool:
@@ -260,6 +260,7 @@ class Block2Download:
         response: The first response, of which :func:`wants_download` is true.
         exponent: Largest block size exponent wanted, 0 to 7.
         limit: Largest body in bytes.
+        restarts: How often it may start over because the resource changed under it.
 
     Raises:
         UnexpectedBlock2: The response is no first block.
@@ -281,13 +282,20 @@ class Block2Download:
         "exponent",
     )
 
-    def __init__(self, request: Message, response: Message, exponent: int, limit: int) -> None:
+    def __init__(
+        self,
+        request: Message,
+        response: Message,
+        exponent: int,
+        limit: int,
+        restarts: int = MAX_RESTARTS,
+    ) -> None:
         hint = request.opt.block2
         self.exponent = exponent if hint is None else min(exponent, hint.size_exponent)
         """Block size exponent in use, 0 to 7; it never grows."""
         self._request = request
         self._limit = limit
-        self._restarts = MAX_RESTARTS
+        self._restarts = restarts
         self._observe = response.opt.observe
         # Section 2.8: blocks of a response to multicast come from whom the first came from.
         self._remote = response.remote or request.remote

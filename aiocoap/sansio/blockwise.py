@@ -48,13 +48,20 @@ under therefore has no payload in it.  Where there is one, it must be the one th
 response answers; if it is another, the request is answered anew.
 
 *Starting over.*  A changed ETag makes the client start over three times; then the resource is
-taken to change too fast.  Only GET and FETCH start over by themselves.  An upload starts over
-once after a 4.08, unless the server has acted on single blocks.
+taken to change too fast.  For a notification it registers again instead, three times at first.
+Only GET and FETCH start over by themselves.  An upload starts over once after a 4.08, unless the
+server has acted on single blocks.
 """
 
 from __future__ import annotations
 
-from .blockclient import Block1Upload, Block2Download, needs_upload, wants_download
+from .blockclient import (
+    MAX_RESTARTS,
+    Block1Upload,
+    Block2Download,
+    needs_upload,
+    wants_download,
+)
 from .blockserver import (
     Bodies,
     Part,
@@ -67,6 +74,7 @@ from .blockserver import (
 )
 
 __all__ = [
+    "MAX_RESTARTS",
     "Block1Upload",
     "Block2Download",
     "Bodies",

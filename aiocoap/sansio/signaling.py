@@ -47,7 +47,7 @@ _LEAST_MESSAGE_SIZE = 32
 _HEADER_ROOM = 128
 # What is left for header and options beside a block (RFC 7252 section 4.6 does so, too).
 
-_MAX_TOKEN_LENGTH = 65_804
+_LONGEST_TOKEN = 65_804
 # What the field can express (RFC 8974 section 2.1).
 
 _MAX_DIAGNOSTIC = 200
@@ -174,7 +174,7 @@ class Signaling:
         message = _signal(CSM)
         _add_uint(message, _MAX_MESSAGE_SIZE, self._max_message_size)
         _add(message, _BLOCK_WISE_TRANSFER)
-        _add_uint(message, _EXTENDED_TOKEN_LENGTH, _MAX_TOKEN_LENGTH)
+        _add_uint(message, _EXTENDED_TOKEN_LENGTH, _LONGEST_TOKEN)
         return message
 
     def ping(self) -> Message:

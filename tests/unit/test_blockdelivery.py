@@ -409,9 +409,14 @@ async def test_an_observed_resource_that_changes_all_the_time() -> None:
     observed = Observed(request)
     respond(pipe, observe=1)
     respond(pipe, observe=2, payload=bytes(64), block2=(0, True, 2), etag=b"0")
+    for number in range(3):
+        # First it registers again, then it fetches the blocks anew.
+        respond(await network.next(), payload=bytes(64), block2=(1, True, 2), etag=b"%d?" % number)
+        pipe = await network.next()
+        respond(pipe, observe=2, payload=bytes(64), block2=(0, True, 2), etag=b"0")
     await change_again_and_again(network)
     assert (observed.responses, observed.errors) == ([], []), "there will be a newer one"
-    newest = respond(pipe, observe=3)
+    newest = respond(pipe, observe=3, payload=b"new")
     assert observed.responses == [newest]
 
 

@@ -15,6 +15,7 @@ from aiocoap import error, interfaces
 from aiocoap.clientobservation import ClientObservation
 from aiocoap.message import Message
 from aiocoap.numbers.codes import (
+    BAD_REQUEST,
     CONTENT,
     CONTINUE,
     FETCH,
@@ -1131,15 +1132,94 @@ def test_the_first_response_may_change_all_the_time_when_the_first_one_has_gone(
     second = join(house)
     request.response.cancel()
     say(pipe, observe=1, payload=bytes(64), block2=(0, True, 2), etag=b"0")
-    for number in range(1, 9):
+    for number in range(1, 99):
         house.clock.settle()
         if second.request.response.done():
             break
-        respond(house.sent(), payload=bytes(64), block2=(number % 2, True, 2), etag=b"%d" % number)
+        pipe = house.sent()
+        kwargs = {"payload": bytes(64), "etag": b"%d" % number}
+        if pipe.request.opt.observe == 0:
+            # That is three times so, and then a block asked for by itself.
+            say(pipe, observe=number, block2=(0, True, 2), **kwargs)
+        else:
+            block2 = pipe.request.opt.block2
+            respond(pipe, block2=(block2.block_number, True, 2), **kwargs)
     assert second.kinds == [error.ResourceChanged]
     house.clock.advance(1000)
     house.nothing()
     assert house.registrations == {}
+
+
+# What changes while it is fetched
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_changed_under_a_transfer_is_asked_for_by_registering_again(
+    house: House, is_first: bool
+) -> None:
+    request, pipe = house.observe()
+    observed = Observed(request)
+    if not is_first:
+        say(pipe, observe=1, mtype=NON, payload=b"0")
+    say(pipe, observe=2, mtype=NON, payload=bytes(64), block2=(0, True, 2), etag=b"1")
+    respond(house.sent(), payload=bytes(64), block2=(1, True, 2), etag=b"3")
+    again = house.sent()
+    assert again.keeps_token
+    assert (again.request.token, again.request.opt.observe) == (b"token", 0)
+    assert again.request.opt.block2 is None
+    assert pipe.phase is Phase.ENDED
+    say(again, observe=4, mtype=NON, payload=b"3", etag=b"3")
+    # That was on its way for longer.
+    say(again, observe=3, mtype=NON, payload=b"2", etag=b"2")
+    say(again, observe=5, mtype=NON, payload=b"5", etag=b"5")
+    house.clock.settle()
+    assert request.response.result().payload == (b"3" if is_first else b"0")
+    payloads = [message.payload for message in observed.responses]
+    assert payloads == ([b"5"] if is_first else [b"3", b"5"])
+    house.nothing()
+    request.observation.cancel()
+
+
+def test_what_shrank_under_a_transfer_is_asked_for_by_registering_again(house: House) -> None:
+    observed, pipe = house.begin()
+    say(pipe, observe=2, payload=bytes(64), block2=(0, True, 2))
+    respond(house.sent(), code=BAD_REQUEST)
+    say(house.sent(), observe=3, payload=b"little")
+    assert [message.payload for message in observed.responses] == [b"little"]
+    observed.observation.cancel()
+
+
+def test_registering_again_for_what_changes_all_the_time_has_an_end(house: House) -> None:
+    observed, pipe = house.begin()
+    for number in range(4):
+        etag = b"%d" % number
+        say(pipe, observe=number + 2, payload=bytes(64), block2=(0, True, 2), etag=etag)
+        respond(house.sent(), payload=bytes(64), block2=(1, True, 2), etag=b"-" + etag)
+        pipe = house.sent()
+    # From now on it is fetched anew.
+    assert pipe.request.opt.block2 == (0, False, 2)
+    assert pipe.request.opt.observe is None
+    respond(pipe, payload=b"small")
+    house.clock.settle()
+    assert [message.payload for message in observed.responses] == [b"small"]
+    observed.observation.cancel()
+
+
+def test_it_does_not_register_twice_when_it_changes_under_a_transfer(house: House) -> None:
+    observed, pipe = house.begin(max_age=1)
+    # It registers again, but has to find the server first.
+    house.resolution = asyncio.Future(loop=house.loop)
+    say(pipe, observe=2, payload=bytes(64), block2=(0, True, 2), etag=b"1")
+    house.clock.advance(17)
+    block = house.sent()
+    respond(block, payload=bytes(64), block2=(1, True, 2), etag=b"2")
+    house.clock.settle()
+    house.nothing()
+    house.resolution.set_result(None)
+    say(house.sent(), observe=3, payload=b"new")
+    assert [message.payload for message in observed.responses] == [b"new"]
+    house.nothing()
+    observed.observation.cancel()
 
 
 # ETags are no part of the target
