@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -54,10 +55,17 @@ def node_modules() -> str:
 
 
 def free_port() -> int:
-    """Return a UDP port that nobody has."""
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-        sock.bind(("::", 0))
-        return int(sock.getsockname()[1])
+    """Return a port that nobody has, neither for UDP nor for TCP."""
+    while True:
+        with (
+            socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp,
+            socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as tcp,
+        ):
+            udp.bind(("::", 0))
+            port = int(udp.getsockname()[1])
+            with contextlib.suppress(OSError):
+                tcp.bind(("::", port))
+                return port
 
 
 def answer(port: int, datagram: bytes, within: float, host: str = "127.0.0.1") -> bytes | None:
