@@ -147,7 +147,8 @@ class Resource(_ExposesWellknownAttributes, interfaces.Resource):
         other 2.05 responses to GET get the ETag unless they have one.
 
     Where an attribute is left out, its options are left to the methods; what a GET or FETCH returns
-    in another Content-Format than the accepted one is not sent, the client gets 4.06.
+    in another Content-Format than the accepted one is not sent, the client gets 4.06 (but from a
+    resource that acts on all options by itself, see ``handled_options``).
 
     ``multicast`` says what becomes of requests that came by multicast.  They are answered at a
     random moment within ``TransportTuning.DEFAULT_LEISURE`` unless the response is an error.
@@ -216,7 +217,7 @@ class Resource(_ExposesWellknownAttributes, interfaces.Resource):
             response.code = code
         if etag and response.code == Code.CONTENT and response.opt.etag is None:
             response.opt.etag = etag
-        if has_options and _ACCEPT in opt:
+        if has_options and _ACCEPT in opt and self.handled_options is not None:
             _check_accepted(request, response)
         if has_options and _NO_RESPONSE in opt and _NO_RESPONSE not in response.opt:
             # On a copy: a resource may return the same response to the next client.

@@ -38,14 +38,23 @@ class Serving:
         self.process = subprocess.Popen(
             [*SERVER, str(root), "--bind", "[::1]:0", "-v", *args],
             stderr=subprocess.PIPE,
-            bufsize=0,  # what follows the first line is left to communicate
             env=environment(),
         )
-        assert self.process.stderr is not None
-        line = self.process.stderr.readline().decode()
-        assert " at coap://" in line, line
-        self.base = line.split(" at ")[1].strip().rstrip("/")
+        self._lines: list[str] = []
+        self._begun = threading.Event()
+        # A server waits for somebody to read what it tells, once that is more than a pipe takes.
+        self._listener = threading.Thread(target=self._listen)
+        self._listener.start()
+        assert self._begun.wait(PATIENCE), self.process
+        self.base = self._lines[0].split(" at ")[1].strip().rstrip("/")
         self.port = int(self.base.rpartition(":")[2])
+
+    def _listen(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as told:
+            for line in told:
+                self._lines.append(line.decode())
+                self._begun.set()
 
     def __enter__(self) -> Serving:
         return self
@@ -56,10 +65,10 @@ class Serving:
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        _, err = self.process.communicate(timeout=PATIENCE)
-        lines = err.decode().splitlines(keepends=True)
-        # There is one for each transport.
-        told = [line for line in lines if not line.startswith("aiocoap-fileserver: serving ")]
+        self.process.wait(PATIENCE)
+        self._listener.join(PATIENCE)
+        # There is a line for each transport.
+        told = [line for line in self._lines if not line.startswith("aiocoap-fileserver: serving ")]
         return self.process.returncode, "".join(told)
 
     def peak(self) -> int:
@@ -502,7 +511,7 @@ def test_signals_are_a_success(root: Path, number: int) -> None:
         ([__file__], 2, "Not a directory"),
         (["--register"], 2, "--register"),
         (["--credentials", "/no/such/file"], 2, "/no/such/file"),
-        (["--tls-server-certificate", "x"], 2, "TLS"),
+        (["--tls-server-certificate", "x"], 2, "'x'"),
         (["--tls-server-key", "x"], 2, "--tls-server-certificate"),
         (["--etag-length", "9"], 2, "'9'"),
         (["--max-upload", "much"], 2, "'much'"),

@@ -200,6 +200,16 @@ async def test_formats_that_were_not_asked_for_are_not_sent(
     assert await outcome(Fixed().render(message(code, accept=accept))) == outcome_code
 
 
+async def test_who_acts_on_all_options_chooses_the_format() -> None:
+    class Mirror(Resource):
+        handled_options = None
+
+        async def render_get(self, request: Message) -> Message:
+            return Message(content_format=0)
+
+    assert await outcome(Mirror().render(get(accept=60))) == Code.CONTENT
+
+
 async def test_an_accept_of_a_length_that_it_does_not_have_is_none() -> None:
     class Fixed(Resource):
         async def render_get(self, request: Message) -> Message:
