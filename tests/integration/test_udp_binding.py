@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from aiocoap.interfaces import MessageInterface
 from aiocoap.transports.simplesocketserver import MessageInterfaceSimpleServer
 from aiocoap.transports.udp6 import MessageInterfaceUDP6
 from tests.conformance.rigs import LOG, Manager
+from tests.ports import free_port
 
 Maker = Callable[[Any], Awaitable[MessageInterface]]
 
@@ -32,13 +32,6 @@ async def simple(bind: Any) -> MessageInterface:
 
 
 BOTH = pytest.mark.parametrize("make", [udp6, simple])
-
-
-def free_port() -> int:
-    """Return a port that nobody has on loopback at the moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @BOTH

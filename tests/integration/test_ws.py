@@ -58,6 +58,7 @@ from tests.integration.web import (
     shook,
     until,
 )
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = json.loads((ROOT / "tests/vectors/coap-messages.json").read_text(encoding="utf-8"))
@@ -862,17 +863,11 @@ async def test_a_certificate_is_for_a_name(
 # Ports, processes, ends
 
 
-def free_port() -> int:
-    with socket.socket(socket.AF_INET6) as sock:
-        sock.bind(("::1", 0))
-        return int(sock.getsockname()[1])
-
-
 async def test_servers_have_ports_of_their_own(
     secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ws.SERVER_PORT == 8683
-    monkeypatch.setattr(ws, "SERVER_PORT", free_port())
+    monkeypatch.setattr(ws, "SERVER_PORT", free_port(1))
     server = await Context.create_server_context(
         None, ("::1", None), transports=["ws"], _ssl_context=secured
     )
@@ -898,7 +893,7 @@ async def test_a_port_in_use_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_second_process_has_the_same_ports() -> None:
     """The listeners of WebSockets are no reason for a server not to start."""
-    port = free_port() % 20000 + 20000
+    port = free_port(1, 3000, 3001)
     text = f"""
 import asyncio, aiocoap
 async def main():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import shutil
@@ -17,6 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PING = bytes((0x40, 0, 0x12, 0x34))
@@ -52,20 +53,6 @@ def node_modules() -> str:
     folder = os.environ.get("AIOCOAP_TEST_NODE_MODULES", str(ROOT / ".venv/node/node_modules"))
     needed("node-coap", (Path(folder) / "coap").is_dir(), "npm install --prefix .venv/node coap")
     return folder
-
-
-def free_port() -> int:
-    """Return a port that nobody has, neither for UDP nor for TCP."""
-    while True:
-        with (
-            socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp,
-            socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as tcp,
-        ):
-            udp.bind(("::", 0))
-            port = int(udp.getsockname()[1])
-            with contextlib.suppress(OSError):
-                tcp.bind(("::", port))
-                return port
 
 
 def answer(port: int, datagram: bytes, within: float, host: str = "127.0.0.1") -> bytes | None:
@@ -180,14 +167,14 @@ class Relay:
 
 def libcoap_server(*arguments: str, host: str = "127.0.0.1") -> Server:
     """Run libcoap's example server."""
-    port = free_port()
+    port = free_port(1)
     command = [program("coap-server-notls"), "-A", host, "-p", str(port), *arguments]
     return Server(command, port, host)
 
 
 def our_server(*arguments: str) -> Server:
     """Run the server in our_server.py."""
-    port = free_port()
+    port = free_port(1)
     script = str(Path(__file__).parent / "our_server.py")
     return Server([sys.executable, script, str(port), *arguments], port, PYTHONPATH=str(ROOT))
 

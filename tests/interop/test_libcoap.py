@@ -47,12 +47,12 @@ from tests.interop.peers import (
     Server,
     aiocoap_client,
     answer,
-    free_port,
     libcoap_client,
     libcoap_server,
     our_server,
     program,
 )
+from tests.ports import free_port
 
 BODY = random.Random(7959).randbytes(200 * 1024)
 PATIENCE = 20
@@ -629,7 +629,7 @@ def test_what_they_discover(ours: str) -> None:
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port, place = free_port(), tmp_path_factory.mktemp("example") / "server.py"
+    port, place = free_port(3000), tmp_path_factory.mktemp("example") / "server.py"
     text = (ROOT / "server.py").read_text(encoding="utf-8")
     call = "create_server_context(root)"
     assert text.count(call) == 1

@@ -17,6 +17,7 @@ import pytest
 from aiocoap import GET, Context, Message
 from aiocoap.numbers.codes import CHANGED, CONTENT, PUT
 from tests.interop.peers import ROOT, needed
+from tests.ports import free_port
 from tests.tools.client_runs import run
 
 PATIENCE = 20.0
@@ -28,12 +29,6 @@ def documented() -> str:
     found = re.search(r"^\.\. code-block:: nginx\n\n((?:    .*\n|\n)+)", PAGE.read_text(), re.M)
     assert found is not None
     return found[1]
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET6) as sock:
-        sock.bind(("::1", 0))
-        return int(sock.getsockname()[1])
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -52,7 +47,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture
 def server() -> Iterator[int]:
     """A server of ours in a process of its own, and its port for WebSockets."""
-    udp = free_port() % 20000 + 20000
+    udp = free_port(1, 3000, 3001)
     script = str(Path(__file__).parent / "our_server.py")
     process = subprocess.Popen(
         [sys.executable, script, str(udp)], env={**os.environ, "PYTHONPATH": str(ROOT)}

@@ -27,7 +27,8 @@ from aiocoap import (
     Context,
     Message,
 )
-from tests.interop.peers import Server, free_port, node_modules
+from tests.interop.peers import Server, node_modules
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")

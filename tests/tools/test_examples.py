@@ -14,7 +14,8 @@ from queue import Empty, Queue
 
 import pytest
 
-from tests.tools.test_readme import ROOT, environment, free_port, run
+from tests.ports import free_port
+from tests.tools.test_readme import ROOT, environment, run
 
 PROGRAMS = ("server.py", "clientGET.py", "clientPUT.py", "clientObserve.py")
 
@@ -66,7 +67,7 @@ class Program:
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """Copies of the programs that use another port; nothing else in them is changed."""
-    port, place = free_port(), tmp_path_factory.mktemp("examples")
+    port, place = free_port(3000), tmp_path_factory.mktemp("examples")
     for name in PROGRAMS:
         text = (ROOT / name).read_text(encoding="utf-8")
         replaced = text.replace("coap://localhost/", f"coap://localhost:{port}/").replace(

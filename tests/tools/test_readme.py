@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from aiocoap import meta
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
@@ -25,13 +25,6 @@ def blocks() -> dict[str, str]:
     """Return the named programs of the README."""
     found = re.findall(r"\.\. code-block:: python\n   :name: (\S+)\n\n((?:   .*\n|\n)+)", README)
     return {name: textwrap.dedent(text) for name, text in found}
-
-
-def free_port() -> int:
-    """Return a UDP port that nobody uses at the moment."""
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-        probe.bind(("::", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment() -> dict[str, str]:
@@ -78,7 +71,7 @@ def test_the_programs_are_as_short_as_the_headings_say() -> None:
 
 @pytest.mark.parametrize("how", ["myclient.py", "aiocoap-client"])
 def test_the_client_gets_the_servers_answer(tmp_path: Path, how: str) -> None:
-    port = free_port()
+    port = free_port(3000)
     client, server = blocks()["myclient.py"], blocks()["myserver.py"]
     # Tests keep off the default port, which another process may own; nothing else is changed.
     uri = f"coap://localhost:{port}/hello"

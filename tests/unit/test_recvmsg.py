@@ -327,6 +327,7 @@ def test_waiting_has_a_bound(bench: Bench) -> None:
     bench.sock.refusals = [AGAIN] * 1000
     for n in range(1000):
         bench.send(b"%d" % n)
+    bench.loop.run()
     bench.writable()
     assert bench.sent == [b"%d" % n for n in range(256)]
 
@@ -391,8 +392,27 @@ def test_a_receiver_that_fails_does_not_keep_back_answers(bench: Bench) -> None:
 def test_answers_to_few_datagrams_go_out_at_once(bench: Bench, count: int) -> None:
     bench.sock.incoming = datagrams(*[b"in"] * count)
     bench.readable()
-    bench.send(b"a")
-    assert bench.sent == [b"a"]
+    for number in range(4):
+        bench.send(b"%d" % number)
+    assert bench.sent == [b"0", b"1", b"2", b"3"]
+
+
+def test_of_many_datagrams_the_first_few_go_out_at_once(bench: Bench) -> None:
+    for number in range(8):
+        bench.send(b"%d" % number)
+    assert bench.sent == [b"0", b"1", b"2", b"3"]
+    bench.loop.run()
+    assert bench.sent == [b"%d" % number for number in range(8)], "the others go together"
+    bench.send(b"more")
+    assert bench.sent[8:] == [b"more"]
+
+
+def test_who_reads_in_between_may_send_at_once(bench: Bench) -> None:
+    bench.protocol.then = lambda: bench.send(b"out")
+    for _ in range(8):
+        bench.sock.incoming = datagrams(b"in")
+        bench.readable()
+    assert bench.sent == [b"out"] * 8
 
 
 def test_no_more_datagrams_are_asked_for_than_came_the_last_time(bench: Bench) -> None:

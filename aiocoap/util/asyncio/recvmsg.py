@@ -39,8 +39,10 @@ _BATCH = 16
 # Datagrams read in one go. More would not save much, and let other callbacks wait.
 _BATCHES = [range(size) for size in range(_BATCH + 1)]
 _MANY = 8
-# Number of datagrams in one go from which on it pays to send the answers in one go. With fewer,
-# peers had better work on the first answer while the next is made.
+# Number of datagrams in one go from which on it pays to send the answers in one go.
+_FEW = 4
+# Number of datagrams that are sent at once, before others are read: peers had better work on the
+# first answer while the next is made.  Those after them go together, as notifications to many do.
 _ERROR_BATCH = range(64)
 _MAX_BUFFERED = 256
 # Datagrams that wait for the socket to take them; beyond, they are lost as they may be in any
@@ -193,7 +195,8 @@ class RecvmsgSelectorDatagramTransport(asyncio.BaseTransport):
         self._buffer: deque[tuple[bytes, Ancillary, int, Any]] = deque()
         # How many datagrams are read in one go: about as many as last time.
         self._expected = _BATCH
-        # What is sent after several datagrams came in at once; None while there is no hurry.
+        # How many datagrams are sent at once, and what is kept back beyond those.
+        self._allowance = _FEW
         self._corked: list[tuple[bytes, Ancillary, int, Any]] | None = None
         self._closing = False
         self._watch: _DirectWatch | _EpollWatch | None = None
@@ -252,6 +255,7 @@ class RecvmsgSelectorDatagramTransport(asyncio.BaseTransport):
         begins = len(batch) >= _MANY and self._corked is None
         if begins:
             self._corked = []
+        self._allowance = _FEW
         received = self._listener().datagram_msg_received
         try:
             for data, ancdata, flags, address in batch:
@@ -292,6 +296,11 @@ class RecvmsgSelectorDatagramTransport(asyncio.BaseTransport):
         if self._corked is not None:
             self._corked.append((data, ancdata, flags, address))
             return
+        if not self._allowance:
+            self._corked = [(data, ancdata, flags, address)]
+            self._loop.call_soon(self._uncork)
+            return
+        self._allowance -= 1
         try:
             self._sendmsg((data,), ancdata, flags, address)
         except OSError as exc:
@@ -300,6 +309,7 @@ class RecvmsgSelectorDatagramTransport(asyncio.BaseTransport):
     def _uncork(self) -> None:
         """Send what was kept back."""
         corked, self._corked = self._corked, None
+        self._allowance = _FEW
         sendmsg = self._sendmsg
         for item in corked or ():
             data, ancdata, flags, address = item
