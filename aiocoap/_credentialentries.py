@@ -50,6 +50,9 @@ _COSE_KID_CONTEXT = 10
 class CredentialsMissingError(HelpfulError, RuntimeError):
     """There are no credentials for a message, or none that the transport can use."""
 
+    # What programs take it from, and their logs show.
+    __module__ = "aiocoap.credentials"
+
     def extra_help(self, hints: Mapping[str, object] = {}) -> str | None:
         """Suggest to look at the credentials."""
         return "Look at what the credentials have for that URI, and at the files that they name."

@@ -23,15 +23,13 @@ from typing import TYPE_CHECKING, Any
 from . import error, interfaces
 from .message import Message
 from .numbers.codes import Code
+from .optiontypes import NO_RESPONSE_AT_ALL
 from .util.uri import quote_factory, sub_delims, unreserved
 
 if TYPE_CHECKING:
     from .util.linkformat import LinkFormat
 
 __all__ = ["PathCapable", "Site"]
-
-# All three classes of responses (RFC 7967 section 2.1).
-_SILENCE = 2 | 8 | 16
 
 
 class PathCapable:
@@ -132,7 +130,7 @@ class Site(interfaces.ObservableResource, PathCapable):
         child, seen = Site.resolve(self, request)
         remote = request.remote
         if child.multicast is False and remote is not None and remote.is_multicast_locally:
-            return Message(code=Code.NOT_FOUND, no_response=_SILENCE)
+            return Message(code=Code.NOT_FOUND, no_response=NO_RESPONSE_AT_ALL)
         return await child.render(seen)
 
     async def add_observation(

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ._contentformat import ContentFormat
 
 __all__ = [
+    "NO_RESPONSE_AT_ALL",
     "BlockOption",
     "ContentFormatOption",
     "OpaqueOption",
@@ -26,6 +27,10 @@ __all__ = [
     "encode_block",
     "encode_uint",
 ]
+
+
+NO_RESPONSE_AT_ALL = 2 | 8 | 16
+"""Value of No-Response that leaves out all three classes of responses (RFC 7967 section 2.1)."""
 
 
 class OptionType:

@@ -25,6 +25,7 @@ from ._site import PathCapable, Site
 from .message import Message
 from .numbers.codes import Code
 from .numbers.optionnumbers import OptionNumber
+from .optiontypes import NO_RESPONSE_AT_ALL
 
 if TYPE_CHECKING:
     pass
@@ -58,9 +59,6 @@ _METHODS: dict[int, tuple[str, Code]] = {
     Code.iPATCH: ("render_ipatch", Code.CHANGED),
 }
 _READING = (Code.GET, Code.FETCH)
-
-# All three classes of responses (RFC 7967 section 2.1).
-_SILENCE = 2 | 8 | 16
 
 _NEEDED = 'needs the package LinkHeader: pip install "aiocoap[linkheader]"'
 
@@ -489,5 +487,5 @@ class WKCResource(Resource):
         if not links and is_group and _NO_RESPONSE not in request.opt:
             # All servers in the group would answer that they have nothing (section 4.1), unless
             # the client says what it wants to hear of (RFC 7967 section 2.1).
-            response.opt.no_response = _SILENCE
+            response.opt.no_response = NO_RESPONSE_AT_ALL
         return response

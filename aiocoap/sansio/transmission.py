@@ -52,6 +52,7 @@ from ..address import EndpointAddress
 from ..message import Message
 from ..numbers.constants import TransportTuning
 from ..numbers.types import Type
+from ..optiontypes import NO_RESPONSE_AT_ALL
 from .deadlines import Deadlines
 from .endpoints import SWEEP_SLACK, Endpoints, Peer
 
@@ -75,9 +76,6 @@ _LATENESS = 1.0
 # strong requirements on the accuracy of clocks).
 
 _NEVER = float("inf")
-
-# The bits for 2.xx, 4.xx and 5.xx in No-Response.
-_ALL_CLASSES = 2 | 8 | 16
 
 
 class State(IntEnum):
@@ -634,7 +632,8 @@ def _with_mid(datagram: bytes, mid: int) -> bytes:
 
 def _wants_no_response(request: Message) -> bool:
     """Whether a request is not to be answered, whatever comes of it (RFC 7967 section 2.1)."""
-    return (request.opt.no_response or 0) & _ALL_CLASSES == _ALL_CLASSES
+    asked = request.opt.no_response or 0
+    return asked & NO_RESPONSE_AT_ALL == NO_RESPONSE_AT_ALL
 
 
 def _encoded_early(message: Message) -> bytes:

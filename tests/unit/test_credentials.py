@@ -617,5 +617,6 @@ def test_clients_by_their_keys(made: Certificates) -> None:
     assert not credentials.has_dtls_psk()
 
 
-def test_the_error_is_known_by_the_module_that_users_take_it_from() -> None:
-    assert CredentialsLoadError.__module__ == "aiocoap.credentials"
+@pytest.mark.parametrize("kind", [CredentialsLoadError, CredentialsMissingError])
+def test_errors_are_known_by_the_module_that_users_take_them_from(kind: type[Exception]) -> None:
+    assert kind.__module__ == "aiocoap.credentials"
